@@ -1,0 +1,132 @@
+# GoConnect. `make` alone tells what there is.
+
+B      ?= build
+CC     := $(if $(filter default,$(origin CC)),gcc,$(CC))
+PORT   ?= 8080
+RUN    ?= run
+NPROC  := $(shell nproc)
+PREFIX ?= /usr/local
+
+ifdef SAN
+override B := $(B)/san
+SAN_FLAGS  := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+              -fno-omit-frame-pointer
+endif
+
+WARN    := -Wall -Wextra -Wshadow -Wconversion -Werror
+CFLAGS  ?= -O2 -g
+HARDEN  := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(HARDEN) $(SAN_FLAGS) $(WARN) -MMD -MP \
+             -Ingx_goconnect_module -Iagent
+ALL_LDFLAGS = $(LDFLAGS) $(SAN_FLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+
+AGENT_PKGS := libwebsockets jansson libnl-3.0 libnl-route-3.0 libnl-genl-3.0 \
+              libmnl libcrypto
+# Library headers are system headers: warnings are for our own files.
+PKG_CFLAGS  = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(AGENT_PKGS)))
+AGENT_LIBS  = $(shell pkg-config --libs $(AGENT_PKGS)) -lpthread
+UNIT_LIBS   = -lcriterion -ljansson -ljwt -lcrypto -lcrypt -lpthread
+
+CORE_SRC  := $(wildcard ngx_goconnect_module/core/*.c)
+PLAN_SRC  := $(wildcard agent/plan/*.c)
+MAINS     := agent/daemon/goconnectd.c agent/client/goconnect.c
+AGENT_SRC := $(filter-out $(MAINS),$(wildcard agent/*/*.c)) $(CORE_SRC)
+UNIT_SRC  := $(wildcard t/unit/*.c)
+obj        = $(patsubst %.c,$(B)/obj/%.o,$(1))
+UNITS     := $(patsubst t/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+AGENT     := $(B)/goconnectd $(B)/goconnect
+C_FILES    = $(shell find ngx_goconnect_module agent t -name '*.[ch]')
+
+.DEFAULT_GOAL := help
+.PHONY: help deps deps-build deps-unit module agent html unit build run test \
+        demo bench format install clean
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@echo 'GoConnect: a virtual LAN with a community around it.'
+	@echo
+	@echo 'To try it:        make run        then open http://localhost:$(PORT)'
+	@echo 'To check it:      make test'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
+	    awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
+	@echo
+	@echo 'PORT=8080 RUN=run  where `make run` and `make demo` listen and keep their data'
+	@echo 'SUITE="http ws"    only these suites in `make test`; SAN=1 under sanitizers'
+	@echo 'Missing Debian packages are installed as needed (root or sudo).'
+
+deps: ## install every Debian package that building, running and testing need
+	@scripts/deps build run html test unit lint agent kernel browser bench
+
+deps-build:
+	@scripts/deps build
+
+deps-unit:
+	@scripts/deps build unit
+
+module: deps-build ## build the nginx module
+	@mkdir -p $(B)
+	@CC='$(CC)' EXTRA_CFLAGS='$(SAN_FLAGS) $(if $(SAN),-U_FORTIFY_SOURCE -include $(CURDIR)/t/lib/san/pools.h)' \
+	    EXTRA_LDFLAGS='$(SAN_FLAGS)' scripts/module $(B)/nginx
+
+agent: deps-build ## build goconnectd and goconnect
+	@$(MAKE) --no-print-directory -j$(NPROC) $(AGENT)
+
+unit: deps-unit ## build the unit tests
+	@$(MAKE) --no-print-directory -j$(NPROC) $(UNITS)
+
+html: ## fetch the dashboard's libraries from npm
+	@scripts/html
+
+build: module agent html ## build all that runs
+
+run: ## start a whole GoConnect here, until Ctrl-C
+	@PORT='$(PORT)' RUN='$(RUN)' exec scripts/run
+
+demo: ## show two devices on one LAN, in network namespaces (root)
+	@PORT='$(PORT)' RUN='$(RUN)' ONCE='$(ONCE)' exec scripts/demo
+
+test: ## run all suites, or SUITE="name ..."
+	@SUITE='$(SUITE)' SAN='$(SAN)' FULL='$(FULL)' exec t/run
+
+bench: ## measure, side by side with pgbench and a constant answer
+	@exec t/bench/run
+
+format: ## put every C file into the house's format
+	@scripts/deps lint
+	@clang-format -i $(C_FILES)
+
+install: ## install below PREFIX (DESTDIR is heeded); does not start anything
+	@B='$(B)' PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install
+
+clean: ## remove what was built; data under RUN stays
+	rm -rf build
+
+$(B)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo '  CC   $<'
+	@$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -c -o $@ $<
+
+$(B)/libagent.a: $(call obj,$(AGENT_SRC))
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(B)/libpure.a: $(call obj,$(CORE_SRC) $(PLAN_SRC))
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(B)/goconnectd: $(call obj,agent/daemon/goconnectd.c) $(B)/libagent.a
+	@echo '  LINK $@'
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+
+$(B)/goconnect: $(call obj,agent/client/goconnect.c) $(B)/libagent.a
+	@echo '  LINK $@'
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+
+$(B)/unit/%: $(B)/obj/t/unit/%.o $(B)/libpure.a
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(UNIT_LIBS)
+
+.SECONDARY:
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
