@@ -1,0 +1,66 @@
+#include "core/gc_crockford.h"
+
+#include <string.h>
+
+
+static const char gc_code_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+
+void
+gc_code_encode(uint64_t bits, char code[GC_CODE_LEN])
+{
+    size_t i;
+
+    for (i = GC_CODE_LEN; i > 0; i--) {
+        code[i - 1] = gc_code_digits[bits & 31];
+        bits >>= 5;
+    }
+}
+
+
+static char
+gc_code_fold(char c)
+{
+    if (c >= 'a' && c <= 'z') {
+        c = (char) (c - 'a' + 'A');
+    }
+
+    switch (c) {
+    case 'O':
+        return '0';
+    case 'I':
+    case 'L':
+        return '1';
+    default:
+        return c;
+    }
+}
+
+
+int
+gc_code_normalise(const void *text, size_t len, char code[GC_CODE_LEN])
+{
+    const char *p;
+    size_t i, n;
+    char c;
+
+    p = text;
+    n = 0;
+
+    for (i = 0; i < len; i++) {
+        if (p[i] == '-') {
+            continue;
+        }
+
+        c = gc_code_fold(p[i]);
+
+        if (n == GC_CODE_LEN || c == '\0' ||
+            strchr(gc_code_digits, c) == NULL) {
+            return -1;
+        }
+
+        code[n++] = c;
+    }
+
+    return n == GC_CODE_LEN ? 0 : -1;
+}
