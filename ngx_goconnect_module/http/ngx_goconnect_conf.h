@@ -1,0 +1,43 @@
+/*
+ * The module's configuration, as the http and live parts see it.  The root
+ * file fills it; it is constant after start.
+ */
+
+
+#ifndef NGX_GOCONNECT_CONF_H
+#define NGX_GOCONNECT_CONF_H
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_thread_pool.h>
+
+#include "core/gc_keys.h"
+#include "pg/ngx_goconnect_pg.h"
+
+
+typedef struct {
+    ngx_goconnect_pg_conf_t pg;
+    ngx_str_t keys_file;
+    gc_keys_t *keys;
+    ngx_str_t public_url; /* no slash at its end; empty: not configured */
+    ngx_thread_pool_t *thread_pool;
+
+    unsigned used : 1; /* some location is ours */
+} ngx_goconnect_main_conf_t;
+
+
+typedef struct {
+    unsigned api : 1;
+    unsigned ws : 1;
+} ngx_goconnect_loc_conf_t;
+
+
+extern ngx_module_t ngx_http_goconnect_module;
+
+/* the worker's configuration; NULL without an http block */
+ngx_goconnect_main_conf_t *ngx_goconnect_main_conf(void);
+
+
+#endif /* NGX_GOCONNECT_CONF_H */
