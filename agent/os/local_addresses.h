@@ -1,0 +1,25 @@
+/*
+ * The addresses under which this device may be reached, for `endpoints`, and
+ * the subnets that it shares, for paths.
+ */
+
+#ifndef OS_LOCAL_ADDRESSES_H
+#define OS_LOCAL_ADDRESSES_H
+
+#include "plan/error.h"
+#include "plan/paths.h"
+
+#define LOCAL_ADDRESSES_MAX 64
+
+struct local_addresses {
+    /* In order of preference: those of the interface with the default route
+     * first, those of container bridges and the like last.  Not loopback,
+     * link-local, temporary, tentative or deprecated, not our own. */
+    struct prefix addresses[LOCAL_ADDRESSES_MAX];
+    size_t count;
+    struct paths_local paths; /* without bridges of containers */
+};
+
+int local_addresses_get(struct local_addresses *local, struct error *error);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * Tells that links, addresses or routes of this machine changed (rtnetlink
+ * notifications).  What changed is not told: observe.  One's own changes
+ * come back too, and an IPv4 route that vanishes with its link sends none of
+ * its own (the link's does).
+ */
+
+#ifndef OS_MONITOR_H
+#define OS_MONITOR_H
+
+#include <stdbool.h>
+
+#include "plan/error.h"
+
+struct monitor;
+
+struct monitor *monitor_open(struct error *error);
+void monitor_close(struct monitor *monitor);
+
+/* Non-blocking; readable when there is something. */
+int monitor_fd(const struct monitor *monitor);
+
+/*
+ * Reads all that is there.  *changed: something did (or notifications were
+ * lost, which means the same).  -1 when the socket is broken.
+ */
+int monitor_read(struct monitor *monitor, bool *changed, struct error *error);
+
+#endif

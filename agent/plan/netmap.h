@@ -1,0 +1,96 @@
+/*
+ * The netmap: what every member of a network may know of the others, as the
+ * control plane tells it (docs/protocol.md: `netmap`, `netmap_delta`), and
+ * as it is kept on disk.  Bounded: what exceeds a bound is refused, never
+ * cut.  Pure: no clock, no I/O.
+ */
+
+#ifndef PLAN_NETMAP_H
+#define PLAN_NETMAP_H
+
+#include <jansson.h>
+
+#include "plan/address.h"
+#include "plan/error.h"
+#include "plan/key.h"
+
+#define NETMAP_ID_SIZE 37    /* a UUID and a NUL */
+#define NETMAP_NAME_SIZE 257 /* 64 characters of UTF-8 */
+#define NETMAP_LABEL_SIZE 64 /* a DNS label: RFC 1035, 2.3.4 */
+#define NETMAP_ROLE_SIZE 16
+#define NETMAP_ENDPOINTS_MAX 8 /* docs/protocol.md, Objects */
+#define NETMAP_PEERS_MAX 16384
+#define NETMAP_PARTS_MAX 4096
+
+struct netmap_peer {
+    char id[NETMAP_ID_SIZE];
+    char device_id[NETMAP_ID_SIZE];
+    char user_id[NETMAP_ID_SIZE];
+    char username[NETMAP_NAME_SIZE];
+    char role[NETMAP_ROLE_SIZE];
+    char name[NETMAP_LABEL_SIZE];
+    char via[NETMAP_ID_SIZE]; /* the gateway's peer id, or "" */
+    bool gateway;
+    bool has_next_key;
+    struct key public_key;
+    struct key next_public_key; /* when has_next_key */
+    struct address ip_address;
+    struct address ip6_address; /* ADDRESS_NONE if there is none */
+    struct endpoint endpoints[NETMAP_ENDPOINTS_MAX];
+    size_t endpoint_count;
+};
+
+struct netmap {
+    char network_id[NETMAP_ID_SIZE];
+    char tenant_id[NETMAP_ID_SIZE];
+    char name[NETMAP_NAME_SIZE];
+    char slug[NETMAP_LABEL_SIZE];
+    struct prefix cidr;
+    struct prefix cidr6; /* ADDRESS_NONE if there is none */
+    int64_t version;
+    bool complete;             /* the last part has arrived */
+    int64_t parts;             /* parts taken so far */
+    struct netmap_peer *peers; /* sorted by id once complete */
+    size_t peer_count;
+    size_t peer_room;
+};
+
+enum netmap_result {
+    NETMAP_DONE,   /* the map is complete and at its new version */
+    NETMAP_MORE,   /* part taken, more parts to come */
+    NETMAP_STALE,  /* known already: nothing changed */
+    NETMAP_RESYNC, /* does not fit what is known: subscribe again with null */
+    NETMAP_INVALID /* malformed, *error says why: resync too */
+};
+
+void netmap_destroy(struct netmap *map); /* NULL is fine */
+
+/*
+ * Takes one `netmap` frame's data.  *assembly holds the map under way (NULL
+ * at the beginning; the caller owns it and destroys it in the end).  Part 0
+ * starts afresh; a part out of order or of another version gives
+ * NETMAP_RESYNC and drops the assembly.  After NETMAP_DONE *assembly is the
+ * finished map: move it out and set *assembly to NULL.
+ */
+enum netmap_result netmap_part(struct netmap **assembly, const json_t *data,
+                               struct error *error);
+
+/*
+ * Applies one `netmap_delta` frame's data, all of it or (any other result
+ * than NETMAP_DONE) nothing.
+ */
+enum netmap_result netmap_delta(struct netmap *map, const json_t *data,
+                                struct error *error);
+
+/* NULL if there is no such peer.  The map keeps ownership. */
+const struct netmap_peer *netmap_find(const struct netmap *map,
+                                      const char *peer_id);
+
+/*
+ * The durable form: the data of a one-part `netmap` frame.  to_json returns
+ * a new reference (NULL when memory is out), from_json a new map or NULL.
+ */
+json_t *netmap_to_json(const struct netmap *map);
+struct netmap *netmap_from_json(const json_t *json, struct error *error);
+
+#endif
