@@ -1,0 +1,202 @@
+#include "base/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CONFIG_LINE (PATH_MAX + 64)
+
+typedef struct config_setting config_setting_t;
+
+struct config_setting {
+    const char *name;
+    int (*set)(config_t *config, const config_setting_t *setting,
+               const char *value, err_t *err);
+    size_t offset;
+};
+
+static int config_path(config_t *config, const config_setting_t *setting,
+                       const char *value, err_t *err);
+static int config_backend(config_t *config, const config_setting_t *setting,
+                          const char *value, err_t *err);
+static int config_log_level(config_t *config, const config_setting_t *setting,
+                            const char *value, err_t *err);
+static int config_insecure(config_t *config, const config_setting_t *setting,
+                           const char *value, err_t *err);
+
+static const config_setting_t config_settings[] = {
+    {"state", config_path, offsetof(config_t, state)},
+    {"socket", config_path, offsetof(config_t, socket)},
+    {"ca", config_path, offsetof(config_t, ca)},
+    {"backend", config_backend, 0},
+    {"log-level", config_log_level, 0},
+    {"insecure", config_insecure, 0},
+};
+
+
+void
+config_init(config_t *config)
+{
+    memset(config, 0, sizeof(*config));
+
+    strcpy(config->file, CONFIG_FILE);
+    strcpy(config->state, CONFIG_STATE);
+    strcpy(config->socket, CONFIG_SOCKET);
+    strcpy(config->backend, "auto");
+    config->log_level = LOG_LEVEL_INFO;
+}
+
+
+static int
+config_path(config_t *config, const config_setting_t *setting,
+            const char *value, err_t *err)
+{
+    char *path = (char *) config + setting->offset;
+
+    if (value[0] != '/' || strlen(value) >= PATH_MAX) {
+        return err_set(err, "bad_setting",
+                       "%s wants an absolute path, not \"%.100s\"",
+                       setting->name, value);
+    }
+
+    strcpy(path, value);
+    return 0;
+}
+
+
+static int
+config_backend(config_t *config, const config_setting_t *setting,
+               const char *value, err_t *err)
+{
+    if (strcmp(value, "auto") != 0 && strcmp(value, "kernel") != 0 &&
+        strcmp(value, "userspace") != 0) {
+        return err_set(err, "bad_setting",
+                       "%s is auto, kernel or userspace, not \"%.100s\"",
+                       setting->name, value);
+    }
+
+    strcpy(config->backend, value);
+    return 0;
+}
+
+
+static int
+config_log_level(config_t *config, const config_setting_t *setting,
+                 const char *value, err_t *err)
+{
+    if (log_level_parse(value, &config->log_level) == -1) {
+        return err_set(err, "bad_setting",
+                       "%s is error, warn, info or debug, not \"%.100s\"",
+                       setting->name, value);
+    }
+
+    return 0;
+}
+
+
+static int
+config_insecure(config_t *config, const config_setting_t *setting,
+                const char *value, err_t *err)
+{
+    if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0) {
+        return err_set(err, "bad_setting", "%s is yes or no, not \"%.100s\"",
+                       setting->name, value);
+    }
+
+    config->insecure = strcmp(value, "yes") == 0;
+    return 0;
+}
+
+
+int
+config_set(config_t *config, const char *name, const char *value, err_t *err)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(config_settings) / sizeof(config_settings[0]); i++) {
+        if (strcmp(name, config_settings[i].name) == 0) {
+            return config_settings[i].set(config, &config_settings[i], value,
+                                          err);
+        }
+    }
+
+    return err_set(err, "bad_setting",
+                   "there is no setting \"%.100s\"; there are state, socket, "
+                   "ca, backend, log-level and insecure",
+                   name);
+}
+
+
+static char *
+config_trim(char *text)
+{
+    char *end;
+
+    while (isspace((unsigned char) *text)) {
+        text++;
+    }
+
+    end = text + strlen(text);
+    while (end > text && isspace((unsigned char) end[-1])) {
+        end--;
+    }
+
+    *end = '\0';
+    return text;
+}
+
+
+static int
+config_line(config_t *config, char *line, err_t *err)
+{
+    char *name, *value;
+
+    line[strcspn(line, "#")] = '\0';
+    name = config_trim(line);
+
+    if (*name == '\0') {
+        return 0;
+    }
+
+    value = strchr(name, '=');
+    if (value == NULL) {
+        return err_set(err, "bad_setting", "a line is \"name = value\"");
+    }
+
+    *value++ = '\0';
+    return config_set(config, config_trim(name), config_trim(value), err);
+}
+
+
+int
+config_read(config_t *config, const char *path, int required, err_t *err)
+{
+    char line[CONFIG_LINE];
+    unsigned number = 0;
+    err_t why;
+    FILE *file;
+
+    file = fopen(path, "re");
+    if (file == NULL) {
+        if (errno == ENOENT && !required) {
+            return 0;
+        }
+
+        return err_errno(err, "bad_config", "cannot read %s", path);
+    }
+
+    while (fgets(line, sizeof(line), file) != NULL) {
+        number++;
+
+        if (config_line(config, line, &why) == -1) {
+            fclose(file);
+            return err_set(err, "bad_config", "%.100s, line %u: %.180s", path,
+                           number, why.text);
+        }
+    }
+
+    fclose(file);
+    return 0;
+}

@@ -1,0 +1,41 @@
+#ifndef GC_BASE_CONFIG_H
+#define GC_BASE_CONFIG_H
+
+#include "base/err.h"
+#include "base/log.h"
+
+#include <limits.h>
+
+#define CONFIG_FILE "/etc/goconnect/goconnectd.conf"
+#define CONFIG_STATE "/var/lib/goconnect"
+#define CONFIG_SOCKET "/run/goconnect/goconnectd.sock"
+#define CONFIG_BACKEND_SIZE 16
+
+/* goconnectd's configuration: constant after start. */
+typedef struct {
+    char file[PATH_MAX];
+    char state[PATH_MAX];
+    char socket[PATH_MAX];
+    char backend[CONFIG_BACKEND_SIZE]; /* auto, kernel, userspace */
+    char ca[PATH_MAX];                 /* empty: the system's */
+    log_level_t log_level;
+    int insecure;
+} config_t;
+
+
+void config_init(config_t *config);
+
+/*
+ * One setting by its name in the file (which is also its option's, without
+ * the dashes).
+ */
+int config_set(config_t *config, const char *name, const char *value,
+               err_t *err);
+
+/*
+ * Reads lines "name = value"; # begins a comment. A file that is not there is
+ * an error only if required.
+ */
+int config_read(config_t *config, const char *path, int required, err_t *err);
+
+#endif
