@@ -76,7 +76,8 @@ unit: deps-unit ## build the unit tests
 	@$(MAKE) --no-print-directory -j$(NPROC) $(UNITS)
 
 html: ## fetch the dashboard's libraries from npm
-	@scripts/html
+	@scripts/deps html
+	@html/vendor
 
 build: module agent html ## build all that runs
 
