@@ -69,8 +69,8 @@ const struct actual_interface *actual_find(const struct actual *actual,
 const struct actual_peer *actual_peer(const struct actual_interface *interface,
                                       const struct key *public_key);
 
-/* Sorts addresses, routes, peers and allowed ips, and merges peers that a
- * dump told in several pieces.  For back ends, once an observation ends. */
+/* Sorts addresses, routes, peers and allowed ips: for back ends, once an
+ * observation ends. */
 void actual_sort(struct actual *actual);
 
 #endif
