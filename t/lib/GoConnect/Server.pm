@@ -1,7 +1,7 @@
 package GoConnect::Server;
 
 # A private GoConnect server for a test: Debian's nginx with our module, on a
-# free loopback port or in a network namespace, on a database of its own.
+# free loopback port or at a lab's address, on a database of its own.
 #
 #   my $s = GoConnect::Server->start(workers => 2);
 #   my $u = $s->register('ada');
@@ -41,7 +41,7 @@ my %alive;
 #              GoConnect::Cluster; fsync => 1 for an own one
 #   database => NAME        an existing database instead of a fresh one
 #   pool => 'read=2 depth=8 write=2 bulk=1'
-#   netns => NAME, address => '10.0.0.1'   listen there (port 8080)
+#   address => '198.18.0.1'  listen there (see GoConnect::Lab's enter)
 #   listen => "listen ...;" further lines; port => N
 #   public_url => URL
 #   http => "..."           further directives of the http block
@@ -73,7 +73,7 @@ sub start {
 
     $alive{ 0 + $self } = 1;
     for my $try (1 .. 5) {
-        $self->{port} = $opt{port} // ($opt{netns} ? 8080 : free_port());
+        $self->{port} = $opt{port} // free_port();
         $self->write_config;
         last if $self->_launch;
         my $log = $self->log;
@@ -160,7 +160,6 @@ sub sql { $_[0]{pg}->sql($_[0]{database}, $_[1]) }
 sub _command {
     my ($self, @more) = @_;
     my @command = ('setpriv', '--pdeathsig', 'TERM', '--');
-    unshift @command, 'ip', 'netns', 'exec', $self->{netns} if $self->{netns};
     push @command, split ' ', $ENV{GOCONNECT_WRAP} if $ENV{GOCONNECT_WRAP};
     return (@command, '/usr/sbin/nginx', '-e', "$self->{dir}/error.log", '-p',
         "$self->{dir}/", '-c', "$self->{dir}/nginx.conf", @more);
@@ -364,13 +363,9 @@ sub _await {
 
 sub _new_ua {
     my ($self) = @_;
-    my $ua = Mojo::UserAgent->new(
+    return Mojo::UserAgent->new(
         connect_timeout => 10, request_timeout => 30, inactivity_timeout => 30,
         max_redirects => 0);
-    if (my $netns = $self->{netns}) {
-        croak 'requests from outside the namespace: use GoConnect::Lab';
-    }
-    return $ua;
 }
 
 sub ua { $_[0]{ua} //= $_[0]->_new_ua }
