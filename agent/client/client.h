@@ -1,0 +1,88 @@
+#ifndef GC_CLIENT_CLIENT_H
+#define GC_CLIENT_CLIENT_H
+
+#include "base/loop.h"
+#include "link/dial.h"
+
+#include <jansson.h>
+
+/* What `goconnect --help` promises. */
+enum {
+    CLIENT_OK = 0,
+    CLIENT_FAILED = 1,
+    CLIENT_USAGE = 2,
+    CLIENT_NO_DAEMON = 3,
+    CLIENT_NOT_LOGGED_IN = 4,
+    CLIENT_REFUSED = 5,
+    CLIENT_UNREACHABLE = 6
+};
+
+/* Options that some commands know beside those that all do. */
+enum {
+    CLIENT_OPT_USERNAME = 1,
+    CLIENT_OPT_PASSWORD_FILE = 2,
+    CLIENT_OPT_EMAIL = 4,
+    CLIENT_OPT_NAME = 8,
+    CLIENT_OPT_FOLLOW = 16,
+    CLIENT_OPT_LIMIT = 32,
+    CLIENT_OPT_CA = 64,
+    CLIENT_OPT_INSECURE = 128
+};
+
+/* The user's session at a server, as it is kept (client/session.c). */
+typedef struct {
+    dial_server_t server;
+    char user_id[40];
+    char username[80];
+    char ca[256];
+    int insecure;
+    char *access_token;
+    char *refresh_token;
+    int64_t expires_at; /* UNIX time */
+} session_t;
+
+/* One run of the program. */
+typedef struct {
+    const char *socket;
+    const char *username;
+    const char *password_file;
+    const char *email;
+    const char *name;
+    const char *ca;
+    int limit;
+    int follow;
+    int insecure;
+    int json;
+    int operands;
+    char **operand;
+    loop_t *loop; /* made at the first request to a server */
+    session_t session;
+} client_t;
+
+
+/*
+ * Says what went wrong (standard error, or as {"error": {...}} with --json)
+ * and returns the exit code for it.
+ */
+int client_fail(client_t *client, const err_t *err);
+
+/* Prints the document with --json: 1. Else 0. Takes the reference. */
+int client_json(client_t *client, json_t *document);
+
+/* Prints text that came from outside, without what moves a terminal. */
+void client_print(const char *text);
+
+/* The commands; each returns an exit code. */
+int account_login(client_t *client);
+int account_register(client_t *client);
+int account_logout(client_t *client);
+int network_join(client_t *client);
+int network_leave(client_t *client);
+int network_list(client_t *client);
+int mesh_up(client_t *client);
+int mesh_down(client_t *client);
+int mesh_status(client_t *client);
+int mesh_peers(client_t *client);
+int chat_run(client_t *client);
+
+#endif

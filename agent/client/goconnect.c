@@ -1,0 +1,506 @@
+#include "base/log.h"
+#include "base/version.h"
+#include "client/ask.h"
+#include "client/client.h"
+#include "client/session.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define GOCONNECT_SOCKET "/run/goconnect/goconnectd.sock"
+
+typedef struct {
+    const char *name;
+    int (*run)(client_t *client);
+    int operands_min;
+    int operands_max;
+    unsigned options; /* CLIENT_OPT_ */
+    const char *synopsis;
+    const char *summary;
+    const char *help;
+} goconnect_command_t;
+
+static int goconnect_help(client_t *client);
+static int goconnect_version(client_t *client);
+
+#define GOCONNECT_SERVER_OPTS (CLIENT_OPT_CA | CLIENT_OPT_INSECURE)
+#define GOCONNECT_LOGIN_OPTS                                                  \
+    (GOCONNECT_SERVER_OPTS | CLIENT_OPT_USERNAME | CLIENT_OPT_PASSWORD_FILE | \
+     CLIENT_OPT_NAME)
+
+static const goconnect_command_t goconnect_commands[] = {
+    {"login", account_login, 0, 1, GOCONNECT_LOGIN_OPTS, "login URL",
+     "log in at a server and enroll this device there",
+     "Asks for username and password (without echo), keeps your session in\n"
+     "~/.local/state/goconnect/session.json (mode 0600) and hands the "
+     "device's\n"
+     "own tokens to goconnectd. Without URL: the server of the last login.\n"
+     "\n"
+     "  --username NAME        do not ask for the name\n"
+     "  --password-file FILE   read the password from FILE (\"-\": standard "
+     "input)\n"
+     "  --name NAME            call this device NAME instead of its host name\n"
+     "  --ca FILE              trust the certificates in FILE, not the "
+     "system's\n"
+     "  --insecure             allow plain http to another machine\n"
+     "\n"
+     "  goconnect login https://play.example.org\n"
+     "  goconnect login https://play.example.org --username ada "
+     "--password-file pw\n"},
+    {"register", account_register, 0, 1,
+     GOCONNECT_LOGIN_OPTS | CLIENT_OPT_EMAIL, "register URL",
+     "make an account at a server, then log in",
+     "Usernames have 3 to 32 of a-z, 0-9, \"_\", \".\" and \"-\"; passwords "
+     "10\n"
+     "to 72 bytes. Options as for login, and --email ADDRESS.\n"
+     "\n"
+     "  goconnect register https://play.example.org\n"},
+    {"join", network_join, 1, 1, GOCONNECT_SERVER_OPTS | CLIENT_OPT_NAME,
+     "join LINK|CODE|NETWORK", "join a network by an invite or by its name",
+     "Accepts the invite for you and brings this device into the network. A\n"
+     "network that is open to you can be joined by its name, its slug,\n"
+     "TENANT/NETWORK or its id.\n"
+     "\n"
+     "  goconnect join https://play.example.org/i/7KQ2M9XNPA\n"
+     "  goconnect join 7KQ2-M9XN-PA\n"
+     "  goconnect join friends/lan\n"},
+    {"leave", network_leave, 1, 1, GOCONNECT_SERVER_OPTS, "leave NETWORK",
+     "leave a network, with all your devices",
+     "Your membership ends, and every device of yours leaves the network. To\n"
+     "take only this device out for a while: goconnect down NETWORK\n"},
+    {"networks", network_list, 0, 0, GOCONNECT_SERVER_OPTS, "networks",
+     "list the networks that you can see", ""},
+    {"up", mesh_up, 0, 1, 0, "up [NETWORK]", "bring interfaces up again",
+     "All joined networks, or one.\n"},
+    {"down", mesh_down, 0, 1, 0, "down [NETWORK]",
+     "take interfaces down; membership stays",
+     "Removes every interface, address and route that goconnectd made, and\n"
+     "nothing else. They stay down over a restart until \"goconnect up\".\n"},
+    {"status", mesh_status, 0, 0, 0, "status",
+     "what goconnectd is doing: server, networks, problems", ""},
+    {"peers", mesh_peers, 0, 1, 0, "peers [NETWORK]",
+     "the devices of a network, and how they are reached", ""},
+    {"chat", chat_run, 0, 1000,
+     GOCONNECT_SERVER_OPTS | CLIENT_OPT_FOLLOW | CLIENT_OPT_LIMIT,
+     "chat [NETWORK|TENANT] [MESSAGE]", "read a channel, or say something",
+     "Without NETWORK: the one that this device is in.\n"
+     "\n"
+     "  -f, --follow     go on, line by line, until Ctrl-C\n"
+     "  -n, --limit N    begin with the last N messages (20, at most 100)\n"
+     "\n"
+     "  goconnect chat lan\n"
+     "  goconnect chat -f lan\n"
+     "  goconnect chat lan \"who is in for a round?\"\n"},
+    {"logout", account_logout, 0, 0, GOCONNECT_SERVER_OPTS, "logout",
+     "forget the session and this device, take all down",
+     "The device is deleted at the server, its networks go down, its keys are\n"
+     "wiped. Works without the server too.\n"},
+    {"version", goconnect_version, 0, 0, 0, "version",
+     "versions of goconnect and goconnectd", ""},
+    {"help", goconnect_help, 0, 1, 0, "help [COMMAND]", "this, or one command",
+     ""},
+};
+
+#define GOCONNECT_COMMANDS \
+    (sizeof(goconnect_commands) / sizeof(goconnect_commands[0]))
+
+static const struct {
+    const char *code;
+    int exit;
+} goconnect_exits[] = {
+    {"usage", CLIENT_USAGE},
+    {"bad_url", CLIENT_USAGE},
+    {"bad_ca", CLIENT_USAGE},
+    {"insecure", CLIENT_USAGE},
+    {"unknown_network", CLIENT_USAGE},
+    {"ambiguous", CLIENT_USAGE},
+    {"no_daemon", CLIENT_NO_DAEMON},
+    {"not_logged_in", CLIENT_NOT_LOGGED_IN},
+    {"dns", CLIENT_UNREACHABLE},
+    {"unreachable", CLIENT_UNREACHABLE},
+    {"tls", CLIENT_UNREACHABLE},
+    {"timeout", CLIENT_UNREACHABLE},
+    {"closed", CLIENT_UNREACHABLE},
+    /* ours too, but not for a server to have said */
+    {"failed", CLIENT_FAILED},
+    {"no_memory", CLIENT_FAILED},
+    {"not_allowed", CLIENT_FAILED},
+    {"other_account", CLIENT_FAILED},
+    {"tenant_joined", CLIENT_FAILED},
+    {"no_folder", CLIENT_FAILED},
+    {"no_write", CLIENT_FAILED},
+    {"no_lock", CLIENT_FAILED},
+    {"damaged", CLIENT_FAILED},
+    {"unreadable", CLIENT_FAILED},
+    {"bad_request", CLIENT_FAILED},
+    {"bad_answer", CLIENT_FAILED},
+    {"too_large", CLIENT_FAILED},
+    {"busy", CLIENT_FAILED},
+    {"interface", CLIENT_FAILED},
+};
+
+enum {
+    GOCONNECT_SOCKET_OPT = 256,
+    GOCONNECT_JSON_OPT,
+    GOCONNECT_USERNAME_OPT,
+    GOCONNECT_PASSWORD_OPT,
+    GOCONNECT_EMAIL_OPT,
+    GOCONNECT_NAME_OPT,
+    GOCONNECT_CA_OPT,
+    GOCONNECT_INSECURE_OPT
+};
+
+static const struct option goconnect_options[] = {
+    {"socket", required_argument, NULL, GOCONNECT_SOCKET_OPT},
+    {"json", no_argument, NULL, GOCONNECT_JSON_OPT},
+    {"username", required_argument, NULL, GOCONNECT_USERNAME_OPT},
+    {"password-file", required_argument, NULL, GOCONNECT_PASSWORD_OPT},
+    {"email", required_argument, NULL, GOCONNECT_EMAIL_OPT},
+    {"name", required_argument, NULL, GOCONNECT_NAME_OPT},
+    {"ca", required_argument, NULL, GOCONNECT_CA_OPT},
+    {"insecure", no_argument, NULL, GOCONNECT_INSECURE_OPT},
+    {"follow", no_argument, NULL, 'f'},
+    {"limit", required_argument, NULL, 'n'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+
+int
+client_fail(client_t *client, const err_t *err)
+{
+    int code = CLIENT_REFUSED; /* a code that is not ours is the server's */
+    size_t i;
+
+    for (i = 0; i < sizeof(goconnect_exits) / sizeof(goconnect_exits[0]); i++) {
+        if (strcmp(err->code, goconnect_exits[i].code) == 0) {
+            code = goconnect_exits[i].exit;
+        }
+    }
+
+    if (!client_json(client,
+                     json_pack("{s:{s:s, s:s, s:i}}", "error", "code",
+                               err->code, "detail", err->text, "exit", code))) {
+        fprintf(stderr, "goconnect: %s\n", err->text);
+    }
+
+    return code;
+}
+
+
+int
+client_json(client_t *client, json_t *document)
+{
+    int json = client->json;
+
+    if (json) {
+        json_dumpf(document, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
+        putchar('\n');
+    }
+
+    json_decref(document);
+    return json;
+}
+
+
+void
+client_print(const char *text)
+{
+    const unsigned char *p;
+
+    for (p = (const unsigned char *) text; *p != '\0'; p++) {
+        /* C0, DEL; C1 is U+0080..U+009F: C2 80..C2 9F */
+        if (*p < 0x20 || *p == 0x7f ||
+            (p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)) {
+            putchar(*p == '\t' || *p == '\n' ? ' ' : '?');
+            p += *p == 0xc2;
+
+        } else {
+            putchar(*p);
+        }
+    }
+}
+
+
+static const goconnect_command_t *
+goconnect_find(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < GOCONNECT_COMMANDS; i++) {
+        if (strcmp(goconnect_commands[i].name, name) == 0) {
+            return &goconnect_commands[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+goconnect_overview(void)
+{
+    size_t i;
+
+    printf(
+        "goconnect: one local network with your people, over the internet\n"
+        "\n"
+        "The first five minutes:\n"
+        "  goconnect register https://HOST      an account, and this device\n"
+        "  goconnect join https://HOST/i/CODE   the invite that you were "
+        "sent\n"
+        "  goconnect peers                      who is there\n"
+        "  ping ADDRESS                         as on a LAN\n"
+        "\n"
+        "Commands:\n");
+
+    for (i = 0; i < GOCONNECT_COMMANDS; i++) {
+        printf("  %-32s %s\n", goconnect_commands[i].synopsis,
+               goconnect_commands[i].summary);
+    }
+
+    printf("\n"
+           "Options of every command:\n"
+           "  --json          answer as one JSON document on standard output\n"
+           "  --socket PATH   goconnectd's control socket (" GOCONNECT_SOCKET
+           ";\n"
+           "                  or GOCONNECT_SOCKET in the environment)\n"
+           "  --help          about a command, with examples\n"
+           "\n"
+           "Exit codes:\n"
+           "  0  done\n"
+           "  1  failed\n"
+           "  2  wrong usage, or no such network\n"
+           "  3  goconnectd is not running\n"
+           "  4  not logged in\n"
+           "  5  refused by the server\n"
+           "  6  server or network unreachable, or not trusted (TLS)\n");
+}
+
+
+static int
+goconnect_help_of(const goconnect_command_t *command)
+{
+    printf("usage: goconnect %s [--json] [--socket PATH]%s\n\n%s.\n",
+           command->synopsis, command->options != 0 ? " [OPTIONS]" : "",
+           command->summary);
+
+    if (command->help[0] != '\0') {
+        printf("\n%s", command->help);
+    }
+
+    return CLIENT_OK;
+}
+
+
+static int
+goconnect_usage(client_t *client, const char *format, const char *what)
+{
+    err_t err;
+    char text[200];
+
+    snprintf(text, sizeof(text), format, what);
+    err_set(&err, "usage", "%s", text);
+    return client_fail(client, &err);
+}
+
+
+static int
+goconnect_help(client_t *client)
+{
+    const goconnect_command_t *command;
+
+    if (client->operands == 0) {
+        goconnect_overview();
+        return CLIENT_OK;
+    }
+
+    command = goconnect_find(client->operand[0]);
+    if (command == NULL) {
+        return goconnect_usage(client,
+                               "there is no command \"%.40s\": goconnect help",
+                               client->operand[0]);
+    }
+
+    return goconnect_help_of(command);
+}
+
+
+static int
+goconnect_version(client_t *client)
+{
+    const char *running = NULL;
+    err_t err;
+    json_t *status;
+
+    status = ask_daemon(client, json_pack("{s:s}", "command", "status"), &err);
+    running = json_string_value(json_object_get(status, "version"));
+
+    if (!client_json(client,
+                     json_pack("{s:s, s:s?}", "goconnect", GOCONNECT_VERSION,
+                               "goconnectd", running))) {
+        printf("goconnect %s\ngoconnectd %s\n", GOCONNECT_VERSION,
+               running != NULL ? running : "(not running)");
+    }
+
+    json_decref(status);
+    return CLIENT_OK;
+}
+
+
+/* Takes one option: its bit among those that not all commands know, or 0 if
+ * all do, or -1. */
+static int
+goconnect_option(client_t *client, int option)
+{
+    switch (option) {
+    case GOCONNECT_SOCKET_OPT:
+        client->socket = optarg;
+        return 0;
+
+    case GOCONNECT_JSON_OPT:
+        client->json = 1;
+        return 0;
+
+    case GOCONNECT_USERNAME_OPT:
+        client->username = optarg;
+        return CLIENT_OPT_USERNAME;
+
+    case GOCONNECT_PASSWORD_OPT:
+        client->password_file = optarg;
+        return CLIENT_OPT_PASSWORD_FILE;
+
+    case GOCONNECT_EMAIL_OPT:
+        client->email = optarg;
+        return CLIENT_OPT_EMAIL;
+
+    case GOCONNECT_NAME_OPT:
+        client->name = optarg;
+        return CLIENT_OPT_NAME;
+
+    case GOCONNECT_CA_OPT:
+        client->ca = optarg;
+        return CLIENT_OPT_CA;
+
+    case GOCONNECT_INSECURE_OPT:
+        client->insecure = 1;
+        return CLIENT_OPT_INSECURE;
+
+    case 'f':
+        client->follow = 1;
+        return CLIENT_OPT_FOLLOW;
+
+    case 'n':
+        client->limit = atoi(optarg);
+        return client->limit >= 1 && client->limit <= 100 ? CLIENT_OPT_LIMIT
+                                                          : -1;
+
+    default:
+        return -1;
+    }
+}
+
+
+static int
+goconnect_run(client_t *client, const goconnect_command_t *command,
+              unsigned used)
+{
+    if (used & ~command->options) {
+        return goconnect_usage(client,
+                               "an option is not one of \"goconnect %s\": see "
+                               "its --help",
+                               command->name);
+    }
+
+    if (client->operands < command->operands_min ||
+        client->operands > command->operands_max) {
+        return goconnect_usage(client, "usage: goconnect %s",
+                               command->synopsis);
+    }
+
+    return command->run(client);
+}
+
+
+int
+main(int argc, char **argv)
+{
+    const char *name;
+    const goconnect_command_t *command;
+    client_t client;
+    int bit, code, help = 0, option, version = 0;
+    unsigned used = 0;
+
+    memset(&client, 0, sizeof(client));
+    signal(SIGPIPE, SIG_IGN);
+    umask(077);
+    log_init(getenv("GOCONNECT_DEBUG") != NULL ? LOG_LEVEL_DEBUG
+                                               : LOG_LEVEL_ERROR);
+
+    client.socket = getenv("GOCONNECT_SOCKET");
+    if (client.socket == NULL) {
+        client.socket = GOCONNECT_SOCKET;
+    }
+
+    while ((option = getopt_long(argc, argv, "fn:hV", goconnect_options,
+                                 NULL)) != -1) {
+        if (option == 'h') {
+            help = 1;
+            continue;
+        }
+
+        if (option == 'V') {
+            version = 1;
+            continue;
+        }
+
+        bit = goconnect_option(&client, option);
+
+        if (bit == -1) {
+            if (option == 'n') {
+                fprintf(stderr, "goconnect: --limit is 1 to 100\n");
+            }
+
+            return CLIENT_USAGE; /* getopt has said why */
+        }
+
+        used |= (unsigned) bit;
+    }
+
+    if (version) {
+        return goconnect_version(&client);
+    }
+
+    if (optind == argc) {
+        goconnect_overview();
+        return help ? CLIENT_OK : CLIENT_USAGE;
+    }
+
+    name = argv[optind];
+    client.operands = argc - optind - 1;
+    client.operand = argv + optind + 1;
+
+    command = goconnect_find(name);
+    if (command == NULL) {
+        return goconnect_usage(
+            &client, "there is no command \"%.40s\": goconnect help", name);
+    }
+
+    if (help) {
+        return goconnect_help_of(command);
+    }
+
+    code = goconnect_run(&client, command, used);
+
+    session_wipe(&client.session);
+    if (client.loop != NULL) {
+        loop_destroy(client.loop);
+    }
+
+    return code;
+}

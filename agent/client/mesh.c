@@ -1,0 +1,264 @@
+#include "client/ask.h"
+#include "client/client.h"
+#include "client/find.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+
+static const char *
+mesh_field(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text != NULL ? text : "";
+}
+
+
+static json_t *
+mesh_status_of(client_t *client, err_t *err)
+{
+    json_t *status;
+
+    status = ask_daemon(client, json_pack("{s:s}", "command", "status"), err);
+
+    if (status != NULL) {
+        json_object_del(status, "ok");
+    }
+
+    return status;
+}
+
+
+static int
+mesh_switch(client_t *client, const char *command, const char *done)
+{
+    err_t err;
+    find_t found;
+    json_t *status, *request, *reply;
+
+    request = json_pack("{s:s}", "command", command);
+
+    if (client->operands > 0) {
+        status = mesh_status_of(client, &err);
+
+        if (status == NULL ||
+            find_joined(status, client->operand[0], &found, &err) == -1) {
+            json_decref(status);
+            json_decref(request);
+            return client_fail(client, &err);
+        }
+
+        json_decref(status);
+        json_object_set_new(request, "network_id", json_string(found.id));
+    }
+
+    reply = ask_daemon(client, request, &err);
+    if (reply == NULL) {
+        return client_fail(client, &err);
+    }
+
+    json_object_del(reply, "ok");
+
+    if (!client_json(client, reply)) {
+        printf("%s.\n", done);
+    }
+
+    return CLIENT_OK;
+}
+
+
+int
+mesh_up(client_t *client)
+{
+    return mesh_switch(client, "up", "Up");
+}
+
+
+int
+mesh_down(client_t *client)
+{
+    return mesh_switch(client, "down", "Down");
+}
+
+
+static void
+mesh_print_network(const json_t *network)
+{
+    printf("\n");
+    client_print(mesh_field(network, "name"));
+    printf(" (%s)\n", mesh_field(network, "state"));
+    printf("  address    %s\n", mesh_field(network, "ip_address"));
+
+    if (*mesh_field(network, "ip6_address") != '\0') {
+        printf("             %s\n", mesh_field(network, "ip6_address"));
+    }
+
+    printf("  interface  %s, port %" JSON_INTEGER_FORMAT "\n",
+           mesh_field(network, "interface"),
+           json_integer_value(json_object_get(network, "listen_port")));
+    printf("  peers      %" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT
+           " talked to lately\n",
+           json_integer_value(json_object_get(network, "peers")),
+           json_integer_value(json_object_get(network, "peers_active")));
+
+    if (*mesh_field(network, "error") != '\0') {
+        printf("  problem    ");
+        client_print(mesh_field(network, "error"));
+        printf("\n");
+    }
+}
+
+
+int
+mesh_status(client_t *client)
+{
+    err_t err;
+    json_t *status, *network;
+    size_t i;
+
+    status = mesh_status_of(client, &err);
+    if (status == NULL) {
+        return client_fail(client, &err);
+    }
+
+    if (client_json(client, json_incref(status))) {
+        json_decref(status);
+        return CLIENT_OK;
+    }
+
+    printf("goconnectd %s, WireGuard in %s\n", mesh_field(status, "version"),
+           mesh_field(status, "backend"));
+
+    if (*mesh_field(status, "server") == '\0') {
+        printf("server     none: goconnect login URL\n");
+
+    } else {
+        printf("server     %s (%s)\n", mesh_field(status, "server"),
+               mesh_field(status, "control"));
+        printf("device     ");
+        client_print(mesh_field(json_object_get(status, "device"), "name"));
+        printf(", of ");
+        client_print(mesh_field(json_object_get(status, "user"), "username"));
+        printf("\n");
+    }
+
+    if (*mesh_field(status, "error") != '\0') {
+        printf("problem    ");
+        client_print(mesh_field(status, "error"));
+        printf("\n");
+    }
+
+    json_array_foreach(json_object_get(status, "networks"), i, network)
+    {
+        mesh_print_network(network);
+    }
+
+    json_decref(status);
+    return CLIENT_OK;
+}
+
+
+static void
+mesh_ago(json_int_t then, char *text, size_t size)
+{
+    long long ago = (long long) time(NULL) - then;
+
+    if (then == 0) {
+        snprintf(text, size, "never");
+
+    } else if (ago < 120) {
+        snprintf(text, size, "%lld s", ago > 0 ? ago : 0);
+
+    } else if (ago < 7200) {
+        snprintf(text, size, "%lld min", ago / 60);
+
+    } else {
+        snprintf(text, size, "%lld h", ago / 3600);
+    }
+}
+
+
+static void
+mesh_print_peer(const json_t *peer)
+{
+    char ago[32];
+
+    mesh_ago(json_integer_value(json_object_get(peer, "handshake")), ago,
+             sizeof(ago));
+
+    printf("%-20.20s %-15s %-8s %-24s %8s %10" JSON_INTEGER_FORMAT
+           " %10" JSON_INTEGER_FORMAT "\n",
+           mesh_field(peer, "name"), mesh_field(peer, "ip_address"),
+           json_is_true(json_object_get(peer, "self"))
+               ? "self"
+               : mesh_field(peer, "status"),
+           mesh_field(peer, "endpoint"), ago,
+           json_integer_value(json_object_get(peer, "rx_bytes")),
+           json_integer_value(json_object_get(peer, "tx_bytes")));
+}
+
+
+static json_t *
+mesh_peers_of(client_t *client, err_t *err)
+{
+    find_t found;
+    int rc;
+    json_t *status, *reply;
+
+    status = mesh_status_of(client, err);
+    if (status == NULL) {
+        return NULL;
+    }
+
+    rc = find_joined(status, client->operands > 0 ? client->operand[0] : NULL,
+                     &found, err);
+    json_decref(status);
+
+    if (rc == -1) {
+        return NULL;
+    }
+
+    reply = ask_daemon(
+        client,
+        json_pack("{s:s, s:s}", "command", "peers", "network_id", found.id),
+        err);
+
+    if (reply != NULL) {
+        json_object_del(reply, "ok");
+    }
+
+    return reply;
+}
+
+
+int
+mesh_peers(client_t *client)
+{
+    err_t err;
+    json_t *reply, *peer;
+    size_t i;
+
+    reply = mesh_peers_of(client, &err);
+    if (reply == NULL) {
+        return client_fail(client, &err);
+    }
+
+    if (client_json(client, json_incref(reply))) {
+        json_decref(reply);
+        return CLIENT_OK;
+    }
+
+    printf("%-20s %-15s %-8s %-24s %8s %10s %10s\n", "NAME", "ADDRESS",
+           "STATUS", "ENDPOINT", "SEEN", "RECEIVED", "SENT");
+
+    json_array_foreach(json_object_get(reply, "peers"), i, peer)
+    {
+        mesh_print_peer(peer);
+    }
+
+    json_decref(reply);
+    return CLIENT_OK;
+}
