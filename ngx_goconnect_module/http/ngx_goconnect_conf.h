@@ -28,12 +28,6 @@ typedef struct {
 } ngx_goconnect_main_conf_t;
 
 
-typedef struct {
-    unsigned api : 1;
-    unsigned ws : 1;
-} ngx_goconnect_loc_conf_t;
-
-
 extern ngx_module_t ngx_http_goconnect_module;
 
 /* the worker's configuration; NULL without an http block */

@@ -78,7 +78,7 @@ typedef struct {
     ngx_str_t conninfo;                             /* as given */
     ngx_uint_t connections[NGX_GOCONNECT_PG_LANES]; /* per worker */
     ngx_uint_t depth;   /* calls in flight on a connection of the read lane */
-    ngx_array_t *hosts; /* private to pg/ */
+    ngx_array_t *conninfos; /* of ngx_str_t, by host; private to pg/ */
 } ngx_goconnect_pg_conf_t;
 
 

@@ -1,0 +1,499 @@
+/*
+ * The nginx module: its directives and what it does as processes come and go.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "http/ngx_goconnect_auth.h"
+#include "http/ngx_goconnect_conf.h"
+#include "http/ngx_goconnect_http.h"
+#include "http/ngx_goconnect_keys.h"
+#include "live/ngx_goconnect_live.h"
+#include "pg/ngx_goconnect_pg.h"
+
+
+/* until both parts are in the tree */
+#pragma weak ngx_goconnect_http_handler
+#pragma weak ngx_goconnect_http_preconfiguration
+#pragma weak ngx_goconnect_http_postconfiguration
+#pragma weak ngx_goconnect_http_init_process
+#pragma weak ngx_goconnect_http_events_handler
+#pragma weak ngx_goconnect_live_statements
+#pragma weak ngx_goconnect_live_init_process
+#pragma weak ngx_goconnect_live_exit_process
+#pragma weak ngx_goconnect_live_handler
+#pragma weak ngx_goconnect_live_publish
+
+
+#define NGX_HTTP_GOCONNECT_LANE_MAX 64
+#define NGX_HTTP_GOCONNECT_DEPTH_MAX 64
+
+
+typedef struct {
+    ngx_str_t name; /* with the '=' */
+    ngx_uint_t max;
+    size_t offset;    /* in ngx_goconnect_pg_conf_t */
+    ngx_uint_t value; /* unless configured */
+} ngx_http_goconnect_pool_option_t;
+
+
+static ngx_int_t ngx_http_goconnect_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_goconnect_postconfiguration(ngx_conf_t *cf);
+static void *ngx_http_goconnect_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_goconnect_init_main_conf(ngx_conf_t *cf, void *conf);
+static char *ngx_http_goconnect_database(ngx_conf_t *cf, ngx_command_t *cmd,
+                                         void *conf);
+static char *ngx_http_goconnect_keys(ngx_conf_t *cf, ngx_command_t *cmd,
+                                     void *conf);
+static char *ngx_http_goconnect_pool(ngx_conf_t *cf, ngx_command_t *cmd,
+                                     void *conf);
+static char *ngx_http_goconnect_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
+                                            void *conf);
+static char *ngx_http_goconnect_public_url(ngx_conf_t *cf, ngx_command_t *cmd,
+                                           void *conf);
+static char *ngx_http_goconnect_api(ngx_conf_t *cf, ngx_command_t *cmd,
+                                    void *conf);
+static char *ngx_http_goconnect_ws(ngx_conf_t *cf, ngx_command_t *cmd,
+                                   void *conf);
+static char *ngx_http_goconnect_location(ngx_conf_t *cf,
+                                         ngx_http_handler_pt handler);
+static ngx_int_t ngx_http_goconnect_init_process(ngx_cycle_t *cycle);
+static void ngx_http_goconnect_exit_process(ngx_cycle_t *cycle);
+
+
+static const ngx_http_goconnect_pool_option_t
+    ngx_http_goconnect_pool_options[] = {
+
+        {ngx_string("read="), NGX_HTTP_GOCONNECT_LANE_MAX,
+         offsetof(ngx_goconnect_pg_conf_t, connections) +
+             NGX_GOCONNECT_PG_READ * sizeof(ngx_uint_t),
+         4},
+
+        {ngx_string("depth="), NGX_HTTP_GOCONNECT_DEPTH_MAX,
+         offsetof(ngx_goconnect_pg_conf_t, depth), 8},
+
+        {ngx_string("write="), NGX_HTTP_GOCONNECT_LANE_MAX,
+         offsetof(ngx_goconnect_pg_conf_t, connections) +
+             NGX_GOCONNECT_PG_WRITE * sizeof(ngx_uint_t),
+         4},
+
+        {ngx_string("bulk="), NGX_HTTP_GOCONNECT_LANE_MAX,
+         offsetof(ngx_goconnect_pg_conf_t, connections) +
+             NGX_GOCONNECT_PG_BULK * sizeof(ngx_uint_t),
+         1},
+
+        {ngx_null_string, 0, 0, 0}};
+
+
+static ngx_command_t ngx_http_goconnect_commands[] = {
+
+    {ngx_string("goconnect_database"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+     ngx_http_goconnect_database, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+
+    {ngx_string("goconnect_keys"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+     ngx_http_goconnect_keys, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+
+    {ngx_string("goconnect_pool"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE,
+     ngx_http_goconnect_pool, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+
+    {ngx_string("goconnect_thread_pool"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+     ngx_http_goconnect_thread_pool, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+
+    {ngx_string("goconnect_public_url"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+     ngx_http_goconnect_public_url, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+
+    {ngx_string("goconnect_api"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
+     ngx_http_goconnect_api, 0, 0, NULL},
+
+    {ngx_string("goconnect_ws"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
+     ngx_http_goconnect_ws, 0, 0, NULL},
+
+    ngx_null_command};
+
+
+static ngx_http_module_t ngx_http_goconnect_module_ctx = {
+    ngx_http_goconnect_preconfiguration,  /* preconfiguration */
+    ngx_http_goconnect_postconfiguration, /* postconfiguration */
+
+    ngx_http_goconnect_create_main_conf, /* create main configuration */
+    ngx_http_goconnect_init_main_conf,   /* init main configuration */
+
+    NULL, /* create server configuration */
+    NULL, /* merge server configuration */
+
+    NULL, /* create location configuration */
+    NULL  /* merge location configuration */
+};
+
+
+ngx_module_t ngx_http_goconnect_module = {
+    NGX_MODULE_V1,
+    &ngx_http_goconnect_module_ctx,  /* module context */
+    ngx_http_goconnect_commands,     /* module directives */
+    NGX_HTTP_MODULE,                 /* module type */
+    NULL,                            /* init master */
+    NULL,                            /* init module */
+    ngx_http_goconnect_init_process, /* init process */
+    NULL,                            /* init thread */
+    NULL,                            /* exit thread */
+    ngx_http_goconnect_exit_process, /* exit process */
+    NULL,                            /* exit master */
+    NGX_MODULE_V1_PADDING};
+
+
+static ngx_int_t
+ngx_http_goconnect_preconfiguration(ngx_conf_t *cf)
+{
+    return ngx_goconnect_http_preconfiguration
+               ? ngx_goconnect_http_preconfiguration(cf)
+               : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_goconnect_postconfiguration(ngx_conf_t *cf)
+{
+    return ngx_goconnect_http_postconfiguration
+               ? ngx_goconnect_http_postconfiguration(cf)
+               : NGX_OK;
+}
+
+
+static void *
+ngx_http_goconnect_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_goconnect_main_conf_t *gmcf;
+
+    /* set by ngx_pcalloc(): all the strings, pointers and counts */
+
+    gmcf = ngx_pcalloc(cf->pool, sizeof(ngx_goconnect_main_conf_t));
+
+    return gmcf;
+}
+
+
+static char *
+ngx_http_goconnect_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_goconnect_main_conf_t *gmcf = conf;
+
+    ngx_uint_t *value;
+    const char *missing;
+    const ngx_http_goconnect_pool_option_t *option;
+
+    option = ngx_http_goconnect_pool_options;
+
+    for (; option->name.len; option++) {
+        value = (ngx_uint_t *) ((u_char *) &gmcf->pg + option->offset);
+
+        if (*value == 0) {
+            *value = option->value;
+        }
+    }
+
+    if (!gmcf->used) {
+        return NGX_CONF_OK;
+    }
+
+    missing = gmcf->pg.conninfo.len == 0 ? "goconnect_database CONNINFO"
+              : gmcf->keys == NULL       ? "goconnect_keys FILE"
+              : gmcf->thread_pool == NULL
+                  ? "goconnect_thread_pool NAME (and, outside of http, "
+                    "\"thread_pool NAME threads=2;\")"
+                  : NULL;
+
+    if (missing) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "goconnect: the http block needs \"%s\"", missing);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_goconnect_database(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_goconnect_main_conf_t *gmcf = conf;
+
+    char *why;
+    ngx_str_t *value;
+
+    if (gmcf->pg.conninfo.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    gmcf->pg.conninfo = value[1];
+
+    /* the string itself is not logged: it may hold a password */
+
+    why = ngx_goconnect_pg_conf_check(cf, &gmcf->pg);
+
+    if (why) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "goconnect_database: %s; expected a libpq "
+                           "connection string, such as \"host=/run/postgresql "
+                           "dbname=goconnect user=goconnect\"",
+                           why);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_goconnect_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_goconnect_main_conf_t *gmcf = conf;
+
+    ngx_str_t *value;
+
+    if (gmcf->keys) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    gmcf->keys_file = value[1];
+
+    if (ngx_conf_full_name(cf->cycle, &gmcf->keys_file, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    gmcf->keys = ngx_goconnect_keys_read(cf, &gmcf->keys_file);
+
+    return gmcf->keys ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_goconnect_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_goconnect_main_conf_t *gmcf = conf;
+
+    ngx_int_t n;
+    ngx_str_t *value;
+    ngx_uint_t i, *field;
+    const ngx_http_goconnect_pool_option_t *option;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        option = ngx_http_goconnect_pool_options;
+
+        while (option->name.len && ngx_strncmp(value[i].data, option->name.data,
+                                               option->name.len) != 0) {
+            option++;
+        }
+
+        if (option->name.len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "goconnect_pool: unknown parameter \"%V\"; "
+                               "expected read=N, depth=N, write=N or bulk=N",
+                               &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        n = ngx_atoi(value[i].data + option->name.len,
+                     value[i].len - option->name.len);
+
+        if (n < 1 || (ngx_uint_t) n > option->max) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "goconnect_pool: \"%V\" is out of range; "
+                               "expected %V1 to %V%ui",
+                               &value[i], &option->name, &option->name,
+                               option->max);
+            return NGX_CONF_ERROR;
+        }
+
+        field = (ngx_uint_t *) ((u_char *) &gmcf->pg + option->offset);
+
+        if (*field) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "goconnect_pool: \"%V\" is duplicate",
+                               &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        *field = (ngx_uint_t) n;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_goconnect_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_goconnect_main_conf_t *gmcf = conf;
+
+    ngx_str_t *value;
+
+    if (gmcf->thread_pool) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    /* nginx itself refuses a name that no "thread_pool" declares */
+
+    gmcf->thread_pool = ngx_thread_pool_add(cf, &value[1]);
+
+    return gmcf->thread_pool ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_goconnect_public_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_goconnect_main_conf_t *gmcf = conf;
+
+    size_t scheme;
+    u_char *p, *last;
+    ngx_str_t *value, url;
+
+    if (gmcf->public_url.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    url = value[1];
+
+    if (url.len && url.data[url.len - 1] == '/') {
+        url.len--;
+    }
+
+    scheme = ngx_strncmp(url.data, "https://", 8) == 0  ? 8
+             : ngx_strncmp(url.data, "http://", 7) == 0 ? 7
+                                                        : 0;
+
+    p = url.data + scheme;
+    last = url.data + url.len;
+
+    while (scheme && p < last &&
+           ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+            (*p >= '0' && *p <= '9') || ngx_strchr(".-:[]", *p))) {
+        p++;
+    }
+
+    if (scheme == 0 || url.len <= scheme || p != last) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "goconnect_public_url: \"%V\" is not an address; "
+                           "expected https://HOST or https://HOST:PORT (or "
+                           "http://), without a path",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    gmcf->public_url = url;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_goconnect_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return ngx_http_goconnect_location(cf, ngx_goconnect_http_handler);
+}
+
+
+static char *
+ngx_http_goconnect_ws(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return ngx_http_goconnect_location(cf, ngx_goconnect_live_handler);
+}
+
+
+static char *
+ngx_http_goconnect_location(ngx_conf_t *cf, ngx_http_handler_pt handler)
+{
+    ngx_http_core_loc_conf_t *clcf;
+    ngx_goconnect_main_conf_t *gmcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler) {
+        return "is duplicate, or the location is another module's already";
+    }
+
+    gmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_goconnect_module);
+    gmcf->used = 1;
+
+    clcf->handler = handler;
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_goconnect_main_conf_t *
+ngx_goconnect_main_conf(void)
+{
+    return ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                               ngx_http_goconnect_module);
+}
+
+
+static ngx_int_t
+ngx_http_goconnect_init_process(ngx_cycle_t *cycle)
+{
+    ngx_goconnect_main_conf_t *gmcf;
+
+    /* the cache manager and loader come by here as well */
+
+    if (ngx_process != NGX_PROCESS_WORKER &&
+        ngx_process != NGX_PROCESS_SINGLE) {
+        return NGX_OK;
+    }
+
+    gmcf =
+        ngx_http_cycle_get_module_main_conf(cycle, ngx_http_goconnect_module);
+
+    if (gmcf == NULL || !gmcf->used) {
+        return NGX_OK;
+    }
+
+    if (ngx_goconnect_auth_init_process(cycle) != NGX_OK ||
+        (ngx_goconnect_http_init_process &&
+         ngx_goconnect_http_init_process(cycle) != NGX_OK) ||
+        (ngx_goconnect_live_statements &&
+         ngx_goconnect_live_statements() != NGX_OK) ||
+        ngx_goconnect_pg_init_process(cycle, &gmcf->pg) != NGX_OK ||
+        (ngx_goconnect_live_init_process &&
+         ngx_goconnect_live_init_process(cycle) != NGX_OK)) {
+        return NGX_ERROR;
+    }
+
+    if (&ngx_goconnect_http_events_handler) {
+        ngx_goconnect_http_events_handler = ngx_goconnect_live_publish;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_goconnect_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_goconnect_main_conf_t *gmcf;
+
+    gmcf =
+        ngx_http_cycle_get_module_main_conf(cycle, ngx_http_goconnect_module);
+
+    if (gmcf == NULL || !gmcf->used) {
+        return;
+    }
+
+    if (ngx_goconnect_live_exit_process) {
+        ngx_goconnect_live_exit_process(cycle);
+    }
+
+    ngx_goconnect_pg_exit_process(cycle);
+    ngx_goconnect_auth_exit_process(cycle);
+}

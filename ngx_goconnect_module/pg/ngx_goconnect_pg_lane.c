@@ -1,0 +1,231 @@
+/* A lane: like connections with one queue before them. */
+
+
+#include "pg/ngx_goconnect_pg_pool.h"
+
+
+typedef struct {
+    const char *name;
+    ngx_msec_t statement_timeout;
+    ngx_uint_t waiting_max;
+} ngx_goconnect_pg_lane_kind_t;
+
+
+static ngx_goconnect_pg_conn_t *
+ngx_goconnect_pg_lane_pick(ngx_goconnect_pg_lane_t *lane);
+static ngx_goconnect_pg_job_t *
+ngx_goconnect_pg_lane_next(ngx_goconnect_pg_lane_t *lane);
+static ngx_uint_t ngx_goconnect_pg_lane_held(ngx_goconnect_pg_lane_t *lane,
+                                             uint32_t group);
+
+
+static const ngx_goconnect_pg_lane_kind_t ngx_goconnect_pg_lane_kinds[] = {
+    [NGX_GOCONNECT_PG_READ] = {"read", 4000, 1024},
+    [NGX_GOCONNECT_PG_WRITE] = {"write", 4000, 512},
+    [NGX_GOCONNECT_PG_BULK] = {"bulk", 60000, 64},
+};
+
+
+ngx_int_t
+ngx_goconnect_pg_lane_init(ngx_goconnect_pg_lane_t *lane,
+                           ngx_uint_t connections, ngx_uint_t depth)
+{
+    ngx_uint_t i;
+    ngx_pool_t *pool;
+    ngx_goconnect_pg_conn_t *conn;
+
+    pool = ngx_goconnect_pg_pool.cycle->pool;
+
+    lane->name = ngx_goconnect_pg_lane_kinds[lane->id].name;
+    lane->statement_timeout =
+        ngx_goconnect_pg_lane_kinds[lane->id].statement_timeout;
+    lane->waiting_max = ngx_goconnect_pg_lane_kinds[lane->id].waiting_max;
+    lane->depth = depth;
+    lane->n = connections;
+    lane->group_max =
+        lane->id == NGX_GOCONNECT_PG_WRITE ? (connections + 1) / 2 : 0;
+
+    ngx_queue_init(&lane->waiting);
+
+    lane->conns =
+        ngx_pcalloc(pool, connections * sizeof(ngx_goconnect_pg_conn_t));
+    if (lane->conns == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < connections; i++) {
+        conn = &lane->conns[i];
+        conn->lane = lane;
+        conn->number = i;
+
+        conn->slots =
+            ngx_pcalloc(pool, depth * sizeof(ngx_goconnect_pg_slot_t));
+        if (conn->slots == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_goconnect_pg_conn_init(conn);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_goconnect_pg_lane_add(ngx_goconnect_pg_lane_t *lane,
+                          ngx_goconnect_pg_job_t *job)
+{
+    if (lane->away) {
+        job->call.rc = NGX_GOCONNECT_PG_UNAVAILABLE;
+        return NGX_DECLINED;
+    }
+
+    if (lane->nwaiting >= lane->waiting_max) {
+        job->call.rc = NGX_GOCONNECT_PG_BUSY;
+        return NGX_DECLINED;
+    }
+
+    ngx_queue_insert_tail(&lane->waiting, &job->queue);
+    lane->nwaiting++;
+    job->waits = 1;
+
+    ngx_goconnect_pg_lane_dispatch(lane);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_goconnect_pg_lane_again(ngx_goconnect_pg_lane_t *lane,
+                            ngx_goconnect_pg_job_t *job)
+{
+    ngx_queue_insert_head(&lane->waiting, &job->queue);
+    lane->nwaiting++;
+    job->waits = 1;
+}
+
+
+void
+ngx_goconnect_pg_lane_remove(ngx_goconnect_pg_lane_t *lane,
+                             ngx_goconnect_pg_job_t *job)
+{
+    ngx_queue_remove(&job->queue);
+    lane->nwaiting--;
+    job->waits = 0;
+}
+
+
+void
+ngx_goconnect_pg_lane_dispatch(ngx_goconnect_pg_lane_t *lane)
+{
+    ngx_goconnect_pg_job_t *job;
+    ngx_goconnect_pg_conn_t *conn;
+
+    while (lane->nwaiting) {
+
+        conn = ngx_goconnect_pg_lane_pick(lane);
+        if (conn == NULL) {
+            return;
+        }
+
+        job = ngx_goconnect_pg_lane_next(lane);
+        if (job == NULL) {
+            return;
+        }
+
+        ngx_goconnect_pg_lane_remove(lane, job);
+        ngx_goconnect_pg_conn_send(conn, job);
+    }
+}
+
+
+void
+ngx_goconnect_pg_lane_settle(ngx_goconnect_pg_lane_t *lane)
+{
+    ngx_uint_t i;
+    ngx_queue_t *q;
+    ngx_goconnect_pg_job_t *job;
+
+    for (i = 0; i < lane->n; i++) {
+        if (lane->conns[i].state != NGX_GOCONNECT_PG_DOWN) {
+            return;
+        }
+    }
+
+    lane->away = 1;
+
+    /* whatever `done` sends meanwhile is declined */
+
+    while (!ngx_queue_empty(&lane->waiting)) {
+        q = ngx_queue_head(&lane->waiting);
+        job = ngx_queue_data(q, ngx_goconnect_pg_job_t, queue);
+
+        ngx_goconnect_pg_lane_remove(lane, job);
+        ngx_goconnect_pg_job_done(job, NGX_GOCONNECT_PG_UNAVAILABLE);
+    }
+}
+
+
+/* the connection with the shortest pipeline that has room, or NULL */
+
+static ngx_goconnect_pg_conn_t *
+ngx_goconnect_pg_lane_pick(ngx_goconnect_pg_lane_t *lane)
+{
+    ngx_uint_t i;
+    ngx_goconnect_pg_conn_t *conn, *best;
+
+    best = NULL;
+
+    for (i = 0; i < lane->n; i++) {
+        conn = &lane->conns[i];
+
+        if (conn->state == NGX_GOCONNECT_PG_UP && !conn->broken.posted &&
+            conn->n < lane->depth && (best == NULL || conn->n < best->n)) {
+            best = conn;
+        }
+    }
+
+    return best;
+}
+
+
+/* the first waiting job whose group does not hold its portion already */
+
+static ngx_goconnect_pg_job_t *
+ngx_goconnect_pg_lane_next(ngx_goconnect_pg_lane_t *lane)
+{
+    ngx_queue_t *q;
+    ngx_goconnect_pg_job_t *job;
+
+    for (q = ngx_queue_head(&lane->waiting);
+         q != ngx_queue_sentinel(&lane->waiting); q = ngx_queue_next(q)) {
+        job = ngx_queue_data(q, ngx_goconnect_pg_job_t, queue);
+
+        if (lane->group_max == 0 || job->group == 0 ||
+            ngx_goconnect_pg_lane_held(lane, job->group) < lane->group_max) {
+            return job;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_uint_t
+ngx_goconnect_pg_lane_held(ngx_goconnect_pg_lane_t *lane, uint32_t group)
+{
+    ngx_uint_t i, k, n;
+    ngx_goconnect_pg_conn_t *conn;
+
+    n = 0;
+
+    for (i = 0; i < lane->n; i++) {
+        conn = &lane->conns[i];
+
+        for (k = 0; k < conn->n; k++) {
+            n += conn->slots[(conn->head + k) % lane->depth].group == group;
+        }
+    }
+
+    return n;
+}
