@@ -354,8 +354,9 @@ ngx_http_goconnect_public_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_goconnect_main_conf_t *gmcf = conf;
 
+    u_char *p;
     size_t scheme;
-    u_char *p, *last;
+    ngx_url_t u;
     ngx_str_t *value, url;
 
     if (gmcf->public_url.data) {
@@ -373,16 +374,22 @@ ngx_http_goconnect_public_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
              : ngx_strncmp(url.data, "http://", 7) == 0 ? 7
                                                         : 0;
 
-    p = url.data + scheme;
-    last = url.data + url.len;
+    ngx_memzero(&u, sizeof(ngx_url_t));
+    u.url.data = url.data + scheme;
+    u.url.len = url.len - scheme;
+    u.default_port = 80;
+    u.no_resolve = 1;
 
-    while (scheme && p < last &&
+    p = u.url.data;
+
+    while (p < url.data + url.len &&
            ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
             (*p >= '0' && *p <= '9') || ngx_strchr(".-:[]", *p))) {
         p++;
     }
 
-    if (scheme == 0 || url.len <= scheme || p != last) {
+    if (scheme == 0 || p != url.data + url.len ||
+        ngx_parse_url(cf->pool, &u) != NGX_OK) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "goconnect_public_url: \"%V\" is not an address; "
                            "expected https://HOST or https://HOST:PORT (or "

@@ -48,9 +48,9 @@ ngx_goconnect_keys_read(ngx_conf_t *cf, ngx_str_t *file)
 
     if (rc != 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "goconnect_keys: \"%V\", "
-                           "line %ui: %s",
-                           file, (ngx_uint_t) error.line, error.why);
+                           error.line ? "goconnect_keys: \"%V\": %s, line %ui"
+                                      : "goconnect_keys: \"%V\": %s",
+                           file, error.why, (ngx_uint_t) error.line);
         return NULL;
     }
 
