@@ -178,7 +178,8 @@ sub netns { "/proc/$_[0]{pid}/ns/net" }
 sub prefix {
     my ($self) = @_;
     return ('nsenter', '-t', $self->{pid}, '--net', '--mount', '--pid', '--uts', '--',
-        'env', 'HOME=' . $self->home, 'USER=root', 'XDG_CONFIG_HOME=', 'LC_ALL=C.UTF-8');
+        'env', '-u', 'XDG_CONFIG_HOME', '-u', 'XDG_STATE_HOME', '-u', 'XDG_RUNTIME_DIR',
+        'HOME=' . $self->home, 'USER=root', 'LC_ALL=C.UTF-8');
 }
 
 # Runs a command to its end: (exit status, stdout and stderr together).

@@ -1,0 +1,93 @@
+# Two devices on different networks join by an invite and reach each other;
+# a third comes, one leaves; everybody sees it at once.
+
+use strict;
+use warnings;
+use Test::More;
+use GoConnect::Device;
+use GoConnect::Lab;
+use GoConnect::Server;
+
+my $lab = GoConnect::Lab->new->enter;
+my $s = GoConnect::Server->start(workers => 2, address => $GoConnect::Lab::SERVER);
+
+my $owner = $s->register('owner');
+my @as = (token => $owner->{token});
+my $tenant = $s->must(201, POST => '/v1/tenants', { name => 'Friends' }, @as);
+my $network = $s->must(201, POST => "/v1/tenants/$tenant->{id}/networks",
+    { name => 'Lan', join_policy => 'invite' }, @as);
+my $invite = $s->must(201, POST => "/v1/tenants/$tenant->{id}/invites",
+    { network_id => $network->{id}, max_uses => 10 }, @as);
+
+my %d = map { $_ => GoConnect::Device->new($lab, $_) } qw(ada bob);
+for my $d (@d{qw(ada bob)}) {
+    $d->register($s->url);
+    my $joined = $d->join($invite->{url});
+    ok $joined->{ip_address}, $d->name . " joined as $joined->{ip_address}";
+}
+
+my ($ada, $bob) = @d{qw(ada bob)};
+ok defined $ada->sees(['bob']), 'ada sees bob';
+ok defined $bob->sees(['ada']), 'bob sees ada';
+is $ada->json('status')->{backend}, 'userspace', 'WireGuard runs in user space here'
+    if !-d '/sys/module/wireguard';
+
+my $took = $ada->host->reaches($bob->address, 20);
+ok defined $took, 'ada reaches bob through the tunnel';
+diag sprintf 'first ping after %.2f s', $took if defined $took;
+ok defined $bob->host->reaches($ada->address, 20), 'bob reaches ada';
+
+subtest 'chat goes from one to the other' => sub {
+    $ada->json('chat', 'lan', 'who is in for a round?', '--insecure');
+    my ($status, $said) = $bob->cli('chat', 'lan', '--insecure');
+    is $status, 0, 'the channel can be read';
+    like $said, qr/who is in for a round\?/, 'and has the line';
+};
+
+subtest 'a third device joins' => sub {
+    my $cyd = $d{cyd} = GoConnect::Device->new($lab, 'cyd', with => 'bob');
+    $cyd->register($s->url);
+    $cyd->join($invite->{url});
+    for my $see ([ 'ada', 'bob', 'cyd' ], [ 'bob', 'ada', 'cyd' ], [ 'cyd', 'ada', 'bob' ]) {
+        my ($who, @others) = @$see;
+        my $seconds = $d{$who}->sees(\@others, 10);
+        ok defined $seconds, "$who sees @others";
+        diag sprintf '%s knew after %.2f s', $who, $seconds if defined $seconds;
+    }
+    ok defined $cyd->host->reaches($ada->address, 20), 'cyd reaches ada';
+    ok defined $cyd->host->reaches($bob->address, 20), 'cyd reaches bob on its own LAN';
+    my $peer = $cyd->peers->{bob};
+    is $peer->{endpoint} =~ s/:\d+$//r, $bob->host->address,
+        'and takes the address in the shared subnet';
+};
+
+subtest 'one leaves' => sub {
+    my $gone = $bob->address;
+    $bob->leave('lan');
+    for my $who (qw(ada cyd)) {
+        my $other = $who eq 'ada' ? 'cyd' : 'ada';
+        ok defined $d{$who}->sees([$other], 10), "$who sees only $other";
+        unlike $d{$who}->host->must('wg', 'show', 'all', 'allowed-ips'), qr/\Q$gone\E/,
+            'the peer is gone from WireGuard too';
+    }
+    is_deeply [ $bob->interfaces ], [], 'bob has no interface left';
+    ok defined $ada->host->reaches($d{cyd}->address, 10), 'ada and cyd still talk';
+};
+
+subtest 'down removes what was made, up brings it back' => sub {
+    my $host = $ada->host;
+    my $address = $ada->address;
+    $ada->json('down');
+    is_deeply [ $ada->interfaces ], [], 'no interface';
+    unlike $host->must('ip', 'route'), qr/gc-|proto 201/, 'no route';
+    $ada->json('up');
+    ok defined $ada->await(sub { ($ada->address // '') eq $address && $ada->interfaces }), 'back';
+    ok defined $host->reaches($d{cyd}->address, 20), 'and cyd is reached again';
+};
+
+for my $d (values %d) {
+    my $status = $d->stop_daemon;
+    is $status, 0, $d->name . ' ends clean';
+}
+$s->stop;
+done_testing;
