@@ -58,6 +58,8 @@ static char *ngx_http_goconnect_api(ngx_conf_t *cf, ngx_command_t *cmd,
                                     void *conf);
 static char *ngx_http_goconnect_ws(ngx_conf_t *cf, ngx_command_t *cmd,
                                    void *conf);
+static char *ngx_http_goconnect_merge_loc_conf(ngx_conf_t *cf, void *parent,
+                                               void *child);
 static char *ngx_http_goconnect_location(ngx_conf_t *cf,
                                          ngx_http_handler_pt handler);
 static ngx_int_t ngx_http_goconnect_init_process(ngx_cycle_t *cycle);
@@ -124,8 +126,8 @@ static ngx_http_module_t ngx_http_goconnect_module_ctx = {
     NULL, /* create server configuration */
     NULL, /* merge server configuration */
 
-    NULL, /* create location configuration */
-    NULL  /* merge location configuration */
+    NULL,                             /* create location configuration */
+    ngx_http_goconnect_merge_loc_conf /* merge location configuration */
 };
 
 
@@ -434,6 +436,26 @@ ngx_http_goconnect_location(ngx_conf_t *cf, ngx_http_handler_pt handler)
     gmcf->used = 1;
 
     clcf->handler = handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_goconnect_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_core_loc_conf_t *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /*
+     * The API has its own limit and answers it as every other mistake: nginx
+     * would send a page of HTML and log an error.
+     */
+
+    if (clcf->handler == ngx_goconnect_http_handler) {
+        clcf->client_max_body_size = 0;
+    }
 
     return NGX_CONF_OK;
 }
