@@ -10,6 +10,7 @@ use GoConnect::Lab;
 use GoConnect::Server;
 use Mojo::JSON qw(decode_json encode_json);
 use Mojo::UserAgent;
+use POSIX ();
 use Time::HiRes qw(sleep time);
 
 my $lab = GoConnect::Lab->new->enter;
