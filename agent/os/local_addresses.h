@@ -13,11 +13,12 @@
 
 struct local_addresses {
     /* In order of preference: those of the interface with the default route
-     * first, those of container bridges and the like last.  Not loopback,
-     * link-local, temporary, tentative or deprecated, not our own. */
+     * first, those of container bridges, tunnels and the like last.  Not
+     * loopback, link-local, temporary, tentative or deprecated ones, nor
+     * those of our networks. */
     struct prefix addresses[LOCAL_ADDRESSES_MAX];
     size_t count;
-    struct paths_local paths; /* without bridges of containers */
+    struct paths_local paths; /* subnets without those last ones */
 };
 
 int local_addresses_get(struct local_addresses *local, struct error *error);

@@ -88,9 +88,8 @@ paths_useless(const struct paths *paths, const struct endpoint *candidate)
 {
     size_t i;
 
-    for (i = 0; i < paths->local.subnet_count; i++) {
-        if (address_compare(&paths->local.subnets[i].address,
-                            &candidate->address) == 0) {
+    for (i = 0; i < paths->local.own_count; i++) {
+        if (address_compare(&paths->local.own[i], &candidate->address) == 0) {
             return true;
         }
     }

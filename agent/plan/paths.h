@@ -30,7 +30,9 @@
 
 /* What is known of our own side. */
 struct paths_local {
-    struct prefix subnets[PATHS_SUBNETS_MAX]; /* own address and length */
+    struct address own[PATHS_SUBNETS_MAX]; /* all addresses of ours */
+    size_t own_count;
+    struct prefix subnets[PATHS_SUBNETS_MAX]; /* those shared with others */
     size_t subnet_count;
     bool default4; /* there is a default route */
     bool default6;
