@@ -608,6 +608,12 @@ ngx_goconnect_pg_conn_fail(ngx_goconnect_pg_conn_t *conn, const char *what)
     established = conn->state == NGX_GOCONNECT_PG_UP ||
                   conn->state == NGX_GOCONNECT_PG_DRAINING;
 
+    /* the server's farewell says more than libpq's account of it */
+
+    if (PQresultStatus(conn->pending) == PGRES_FATAL_ERROR) {
+        what = PQresultErrorMessage(conn->pending);
+    }
+
     ngx_goconnect_pg_pool_lost(conn, what);
 
     ngx_goconnect_pg_conn_close(conn);

@@ -199,6 +199,7 @@ ngx_goconnect_pg_pool_lost(ngx_goconnect_pg_conn_t *conn, const char *what)
 
     if (others == 0 && !pool->away) {
         pool->away = 1;
+        pool->unprepared = 0;
         pool->away_since = ngx_time();
     }
 }
@@ -220,7 +221,6 @@ ngx_goconnect_pg_pool_up(ngx_goconnect_pg_conn_t *conn)
 
     if (ngx_goconnect_pg_pool_count(1) == ngx_goconnect_pg_pool_count(0)) {
         pool->degraded = 0;
-        pool->unprepared = 0;
         ngx_log_error(NGX_LOG_INFO, pool->log, 0,
                       "goconnect: all %ui database connections are ready",
                       ngx_goconnect_pg_pool_count(0));
