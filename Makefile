@@ -66,7 +66,8 @@ deps-unit:
 
 module: deps-build ## build the nginx module
 	@mkdir -p $(B)
-	@CC='$(CC)' EXTRA_CFLAGS='$(SAN_FLAGS) $(if $(SAN),-U_FORTIFY_SOURCE -include $(CURDIR)/t/lib/san/pools.h)' \
+	@CC='$(CC)' EXTRA_CFLAGS='$(SAN_FLAGS) $(if $(SAN),-U_FORTIFY_SOURCE)' \
+	    MODULE_CFLAGS='$(if $(SAN),-include $(CURDIR)/t/lib/san/pools.h)' \
 	    EXTRA_LDFLAGS='$(SAN_FLAGS)' scripts/module $(B)/nginx
 
 agent: deps-build ## build goconnectd and goconnect
