@@ -1,0 +1,118 @@
+# html/openapi.yaml against the route table, in both directions.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use GoConnect::Routes;
+use Test::More;
+use YAML::XS ();
+
+$YAML::XS::Boolean = 'JSON::PP';
+my $api = YAML::XS::LoadFile("$FindBin::Bin/../../html/openapi.yaml");
+
+sub resolve {
+    my ($node) = @_;
+    while (ref $node eq 'HASH' && $node->{'$ref'}) {
+        my (undef, @path) = split m{/}, $node->{'$ref'};
+        $node = $api;
+        $node = $node->{$_} // die "nothing at @path\n" for @path;
+    }
+    return $node;
+}
+
+# Every reference leads somewhere.
+sub references {
+    my ($node) = @_;
+    if (ref $node eq 'HASH') {
+        return ($node->{'$ref'} && !ref $node->{'$ref'} ? $node->{'$ref'} : (),
+            map { references($_) } values %$node);
+    }
+    return ref $node eq 'ARRAY' ? map { references($_) } @$node : ();
+}
+
+my %seen;
+for my $reference (grep { !$seen{$_}++ } references($api)) {
+    ok eval { defined resolve({ '$ref' => $reference }) }, "$reference exists";
+}
+
+my %operation;
+for my $path (keys %{ $api->{paths} }) {
+    for my $method (keys %{ $api->{paths}{$path} }) {
+        my $op = $api->{paths}{$path}{$method};
+        my $key = uc($method) . ' ' . $path =~ s/\{\w+\}/{}/gr;
+        $operation{$key} = $op;
+        my @in_path = $path =~ /\{(\w+)\}/g;
+        my @said = map { $_->{name} } grep { $_->{in} eq 'path' }
+            map { resolve($_) } @{ $op->{parameters} // [] };
+        is_deeply [ sort @said ], [ sort @in_path ], "$key: the path's parameters";
+    }
+}
+
+my %route = map { ("$_->{method} " . $_->{path} =~ s/\{[^}]+\}/{}/gr) => $_ } GoConnect::Routes::all();
+
+is_deeply [ sort keys %operation ], [ sort keys %route ],
+    'the contract and the route table have the same operations';
+
+my %type = (INT => 'integer', OBJECT => 'object', ENDPOINTS => 'array');
+
+sub field_ok {
+    my ($what, $field, $schema) = @_;
+    is $schema->{type}, $type{ $field->{type} } // 'string', "$what: type";
+    is !!$schema->{nullable}, $field->{presence} eq 'NULLABLE', "$what: nullable";
+    if ($field->{type} eq 'CHOICE') {
+        is join('|', @{ $schema->{enum} }), $field->{detail}, "$what: choices";
+    } elsif ($field->{type} eq 'INT') {
+        is $schema->{minimum}, $field->{min}, "$what: minimum";
+        is $schema->{maximum}, $field->{max}, "$what: maximum" if $field->{max} ne 'INT64_MAX';
+    } elsif ($field->{type} eq 'ENDPOINTS') {
+        is $schema->{maxItems}, $field->{max}, "$what: at most";
+    } elsif ($field->{type} !~ /^(?:UUID|CIDR|OBJECT)$/) {
+        is $schema->{maxLength}, $field->{max}, "$what: longest";
+        is $schema->{minLength} // 0, $field->{min}, "$what: shortest"
+            if $field->{type} ne 'BYTES';
+    }
+    return;
+}
+
+for my $key (sort keys %route) {
+    my ($route, $op) = ($route{$key}, $operation{$key});
+    next if !$op;
+
+    is $op->{operationId}, $route->{name}, "$key: operationId";
+    is !!($op->{security} && !@{ $op->{security} }), $route->{credential} eq 'NONE',
+        "$key: credential";
+    ok $op->{responses}{401}, "$key: may be 401" if $route->{credential} ne 'NONE';
+    ok $op->{responses}{403}, "$key: may be 403" if $route->{credential} eq 'USER';
+    ok $op->{responses}{404}, "$key: may be 404" if @{ $route->{params} };
+    ok $op->{responses}{503}, "$key: may be 503" if $route->{finish};
+    ok +(grep { /^2/ } keys %{ $op->{responses} }), "$key: may succeed";
+
+    my @parameter = map { resolve($_) } @{ $op->{parameters} // [] };
+    my @query = grep { $_->{in} eq 'query' } @parameter;
+    is_deeply [ map { $_->{name} } @query ], [ map { $_->{name} } @{ $route->{query} } ],
+        "$key: query";
+    for my $field (@{ $route->{query} }) {
+        my ($parameter) = grep { $_->{name} eq $field->{name} } @query;
+        my $schema = resolve($parameter->{schema});
+        field_ok("$key?$field->{name}", $field, $schema);
+        my ($default) = split /\|/, $field->{detail};
+        is $schema->{default}, $default, "$key?$field->{name}: default";
+    }
+    is !!(grep { $_->{name} eq 'Idempotency-Key' } @parameter), !!$route->{flags}{IDEMPOTENT},
+        "$key: idempotency";
+
+    my $body = $op->{requestBody};
+    is !!$body, !!@{ $route->{body} // [] }, "$key: body" or next;
+    next if !$body;
+    my $schema = resolve($body->{content}{'application/json'}{schema});
+    ok defined $schema->{additionalProperties} && !$schema->{additionalProperties},
+        "$key: the body is closed";
+    is_deeply [ sort keys %{ $schema->{properties} } ],
+        [ sort map { $_->{name} } @{ $route->{body} } ], "$key: members";
+    my @required = map { $_->{name} } grep { $_->{presence} eq 'REQUIRED' } @{ $route->{body} };
+    is_deeply [ sort @{ $schema->{required} // [] } ], [ sort @required ], "$key: required members";
+    field_ok("$key.$_->{name}", $_, resolve($schema->{properties}{ $_->{name} }))
+        for @{ $route->{body} };
+}
+
+done_testing;
