@@ -34,7 +34,7 @@ AGENT_SRC := $(filter-out $(MAINS),$(wildcard agent/*/*.c)) $(CORE_SRC)
 UNIT_SRC  := $(wildcard t/unit/*.c)
 obj        = $(patsubst %.c,$(B)/obj/%.o,$(1))
 UNITS     := $(patsubst t/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
-AGENT     := $(B)/goconnectd $(B)/goconnect
+AGENT     := $(B)/goconnectd $(B)/goconnect $(B)/drivers/backend
 C_FILES    = $(shell find ngx_goconnect_module agent t -name '*.[ch]')
 
 .DEFAULT_GOAL := help
@@ -122,6 +122,12 @@ $(B)/goconnectd: $(call obj,agent/daemon/goconnectd.c) $(B)/libagent.a
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 
 $(B)/goconnect: $(call obj,agent/client/goconnect.c) $(B)/libagent.a
+	@echo '  LINK $@'
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+
+# Programs by which suites drive parts of the agent.
+$(B)/drivers/%: $(B)/obj/t/drivers/%.o $(B)/libagent.a
+	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 

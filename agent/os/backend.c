@@ -62,7 +62,7 @@ backend_by_name(const char *name, struct error *error)
     }
 
     (void) error_set(error, ERROR_INVALID,
-                     "unknown back end \"%s\": auto, kernel or wireguard-go",
+                     "unknown back end \"%s\": auto, kernel or userspace",
                      name);
 
     return NULL;

@@ -20,7 +20,7 @@
 struct backend;
 
 struct backend_config {
-    const char *name;      /* "kernel", "wireguard-go"; NULL or "auto" */
+    const char *name;      /* "kernel", "userspace"; NULL or "auto" */
     const char *state_dir; /* exists, ours, 0700: records of processes */
 };
 

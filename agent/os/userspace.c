@@ -419,6 +419,6 @@ userspace_apply(void *data, const struct operation *operation,
 
 
 const struct backend_table backend_userspace = {
-    "wireguard-go",  userspace_probe,   userspace_open,
+    "userspace",     userspace_probe,   userspace_open,
     userspace_close, userspace_observe, userspace_apply,
 };
