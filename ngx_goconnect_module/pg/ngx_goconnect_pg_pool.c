@@ -165,6 +165,11 @@ ngx_goconnect_pg_pool_lost(ngx_goconnect_pg_conn_t *conn, const char *what)
     pool = &ngx_goconnect_pg_pool;
     message = ngx_goconnect_pg_message(what);
 
+    if (message.len == 0) {
+        /* an idle one: libpq has taken the farewell for a notice */
+        ngx_str_set(&message, "the server has closed it");
+    }
+
     others =
         ngx_goconnect_pg_pool_count(1) - (conn->state == NGX_GOCONNECT_PG_UP);
 
