@@ -1,0 +1,335 @@
+#include "base/log.h"
+#include "base/version.h"
+#include "core/gc_uuid.h"
+#include "daemon/daemon.h"
+#include "daemon/device.h"
+#include "daemon/member.h"
+#include "daemon/uplink.h"
+#include "daemon/wire.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef void (*command_handler_pt)(daemon_t *daemon, control_call_t *call,
+                                   json_t *request);
+
+static void command_status(daemon_t *daemon, control_call_t *call,
+                           json_t *request);
+static void command_identity(daemon_t *daemon, control_call_t *call,
+                             json_t *request);
+static void command_enroll(daemon_t *daemon, control_call_t *call,
+                           json_t *request);
+static void command_forget(daemon_t *daemon, control_call_t *call,
+                           json_t *request);
+static void command_join(daemon_t *daemon, control_call_t *call,
+                         json_t *request);
+static void command_leave(daemon_t *daemon, control_call_t *call,
+                          json_t *request);
+static void command_up(daemon_t *daemon, control_call_t *call, json_t *request);
+static void command_down(daemon_t *daemon, control_call_t *call,
+                         json_t *request);
+static void command_peers(daemon_t *daemon, control_call_t *call,
+                          json_t *request);
+
+static const struct {
+    const char *name;
+    command_handler_pt handler;
+} commands[] = {
+    {"status", command_status}, {"identity", command_identity},
+    {"enroll", command_enroll}, {"forget", command_forget},
+    {"join", command_join},     {"leave", command_leave},
+    {"up", command_up},         {"down", command_down},
+    {"peers", command_peers},
+};
+
+
+void
+command_run(void *arg, control_call_t *call, json_t *request)
+{
+    const char *name = daemon_text(request, "command");
+    err_t err;
+    size_t i;
+
+    for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(name, commands[i].name) == 0) {
+            commands[i].handler(arg, call, request);
+            return;
+        }
+    }
+
+    err_set(&err, "bad_request", "there is no command \"%.40s\"", name);
+    control_fail(call, &err);
+}
+
+
+/* The joined network that the request names; NULL: the call is answered. */
+static member_t *
+command_member(daemon_t *daemon, control_call_t *call, const json_t *request)
+{
+    err_t err;
+    member_t *member;
+
+    member = member_find(daemon, daemon_text(request, "network_id"));
+
+    if (member == NULL) {
+        err_set(&err, "unknown_network", "this device is not in that network");
+        control_fail(call, &err);
+    }
+
+    return member;
+}
+
+
+static void
+command_status(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    const device_t *device = &daemon->device;
+    json_t *reply, *networks = json_array();
+    member_t *member;
+
+    (void) request;
+
+    for (member = daemon->members; member != NULL; member = member->next) {
+        json_array_append_new(networks, member_describe(member));
+    }
+
+    reply = json_pack(
+        "{s:s, s:s, s:s, s:s?, s:o}", "version", GOCONNECT_VERSION, "backend",
+        backend_name(daemon->backend), "control",
+        uplink_state_name(daemon->uplink), "error",
+        daemon->uplink->problem[0] != '\0' ? daemon->uplink->problem : NULL,
+        "networks", networks);
+
+    json_object_set_new(reply, "server",
+                        device->enrolled ? json_string(device->server.url.text)
+                                         : json_null());
+    json_object_set_new(
+        reply, "device",
+        device->enrolled
+            ? json_pack("{s:s, s:s}", "id", device->id, "name", device->name)
+            : json_null());
+    json_object_set_new(reply, "user",
+                        device->enrolled
+                            ? json_pack("{s:s, s:s}", "id", device->user_id,
+                                        "username", device->username)
+                            : json_null());
+
+    control_reply(call, reply);
+}
+
+
+static void
+command_identity(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    char key[KEY_BASE64_SIZE];
+    err_t err;
+    url_t url;
+
+    if (daemon->device.enrolled) {
+        err_set(&err, "other_account", "this device is enrolled already");
+        control_fail(call, &err);
+        return;
+    }
+
+    /* said before the server makes a device of it */
+    if (url_parse(&url, daemon_text(request, "server"), &err) == -1 ||
+        url_check_secure(&url, daemon->config->insecure, &err) == -1 ||
+        device_identity(daemon, &err) == -1) {
+        control_fail(call, &err);
+        return;
+    }
+
+    key_to_base64(&daemon->device.identity_public, key);
+    control_reply(call, json_pack("{s:s}", "public_key", key));
+}
+
+
+static void
+command_enroll(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    err_t err;
+
+    if (daemon->device.enrolled) {
+        err_set(&err, "other_account", "this device is enrolled already");
+        control_fail(call, &err);
+        return;
+    }
+
+    if (device_enroll(daemon, request, &err) == -1) {
+        daemon->device.enrolled = 0;
+        control_fail(call, &err);
+        return;
+    }
+
+    log_info("enrolled at %s as %s of %s", daemon->device.server.url.text,
+             daemon->device.name, daemon->device.username);
+    uplink_start(daemon->uplink);
+    control_reply(call, json_object());
+}
+
+
+static void
+command_forget(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    err_t err;
+
+    (void) request;
+
+    uplink_stop(daemon->uplink, UPLINK_OFF, NULL);
+
+    while (daemon->members != NULL) {
+        member_forget(daemon->members);
+    }
+
+    if (device_forget(daemon, &err) == -1) {
+        control_fail(call, &err);
+        return;
+    }
+
+    log_info("logged out");
+    control_reply(call, json_object());
+}
+
+
+static void
+command_join(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    const char *id = daemon_text(request, "network_id");
+    const char *name = daemon_text(request, "name");
+    err_t err;
+    member_t *member;
+
+    if (!gc_uuid_valid(id, strlen(id))) {
+        err_set(&err, "bad_request", "network_id is no network's id");
+        control_fail(call, &err);
+        return;
+    }
+
+    if (!daemon->device.enrolled) {
+        err_set(&err, "not_logged_in", "this device is not enrolled");
+        control_fail(call, &err);
+        return;
+    }
+
+    member = member_find(daemon, id);
+
+    if (member != NULL && member->waiting != NULL) {
+        err_set(&err, "busy", "this network is being joined already");
+        control_fail(call, &err);
+        return;
+    }
+
+    if (member == NULL) {
+        member = member_join(daemon, id, *name != '\0' ? name : id, &err);
+
+        if (member == NULL) {
+            control_fail(call, &err);
+            return;
+        }
+
+    } else {
+        member->up = 1;
+
+        if (member_write(member, &err) == -1) {
+            control_fail(call, &err);
+            return;
+        }
+
+        /* the server answers with what it has: it may have lost us */
+        member_post(member);
+    }
+
+    member_wait(member, call);
+}
+
+
+static void
+command_leave(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    member_t *member = command_member(daemon, call, request);
+
+    if (member != NULL) {
+        member_forget(member);
+        control_reply(call, json_object());
+    }
+}
+
+
+/* All networks or the one that the request names, up or down. */
+static void
+command_switch(daemon_t *daemon, control_call_t *call, json_t *request, int up)
+{
+    err_t err;
+    json_t *list;
+    member_t *member, *only = NULL;
+
+    if (json_object_get(request, "network_id") != NULL) {
+        only = command_member(daemon, call, request);
+        if (only == NULL) {
+            return;
+        }
+    }
+
+    for (member = daemon->members; member != NULL; member = member->next) {
+        if ((only == NULL || member == only) && member->up != up) {
+            member->up = up;
+
+            if (member_write(member, &err) == -1) {
+                control_fail(call, &err);
+                return;
+            }
+        }
+    }
+
+    if (wire_sync_now(daemon, &err) == -1) {
+        control_fail(call, &err);
+        return;
+    }
+
+    list = json_array();
+
+    for (member = daemon->members; member != NULL; member = member->next) {
+        if (only == NULL || member == only) {
+            json_array_append_new(list, member_describe(member));
+        }
+    }
+
+    control_reply(call, json_pack("{s:o}", "networks", list));
+}
+
+
+static void
+command_up(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    command_switch(daemon, call, request, 1);
+}
+
+
+static void
+command_down(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    command_switch(daemon, call, request, 0);
+}
+
+
+static void
+command_peers(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    err_t err;
+    json_t *list;
+    member_t *member = command_member(daemon, call, request);
+
+    if (member == NULL) {
+        return;
+    }
+
+    list = wire_peers(daemon, member, &err);
+
+    if (list == NULL) {
+        control_fail(call, &err);
+        return;
+    }
+
+    control_reply(call, json_pack("{s:s, s:s, s:o}", "network_id", member->id,
+                                  "name", member->name, "peers", list));
+}

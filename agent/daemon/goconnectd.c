@@ -1,0 +1,337 @@
+#define _GNU_SOURCE /* signalfd's flags */
+
+#include "base/log.h"
+#include "base/notify.h"
+#include "base/state.h"
+#include "base/version.h"
+#include "daemon/daemon.h"
+#include "daemon/device.h"
+#include "daemon/member.h"
+#include "daemon/uplink.h"
+#include "daemon/wire.h"
+#include "link/protocols.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    GOCONNECTD_OK = 0,
+    GOCONNECTD_FAILED = 1,
+    GOCONNECTD_USAGE = 2
+};
+
+static const struct option goconnectd_options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"state", required_argument, NULL, 's'},
+    {"socket", required_argument, NULL, 's'},
+    {"backend", required_argument, NULL, 's'},
+    {"log-level", required_argument, NULL, 's'},
+    {"ca", required_argument, NULL, 's'},
+    {"insecure", no_argument, NULL, 'i'},
+    {"foreground", no_argument, NULL, 'f'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+static const char goconnectd_help[] =
+    "usage: goconnectd [OPTIONS]\n"
+    "\n"
+    "Keeps this device in its GoConnect networks: one WireGuard interface\n"
+    "for each, as the server's netmaps say. It is told what to do by\n"
+    "goconnect(1) and runs in the foreground, under systemd or not.\n"
+    "\n"
+    "  --config FILE      settings (" CONFIG_FILE ");\n"
+    "                     the options below go before them\n"
+    "  --state DIR        keys and netmaps, mode 0700 (" CONFIG_STATE ")\n"
+    "  --socket PATH      control socket (" CONFIG_SOCKET ")\n"
+    "  --backend NAME     auto (the kernel if it can), kernel, or userspace\n"
+    "                     (a wireguard-go process for each interface)\n"
+    "  --ca FILE          trust the certificates in FILE, not the system's\n"
+    "  --insecure         allow plain http to another machine\n"
+    "  --log-level LEVEL  error, warn, info or debug (info)\n"
+    "  --foreground       accepted, and always so\n"
+    "  --help, --version\n"
+    "\n"
+    "On SIGTERM it ends and leaves the interfaces up: the mesh works on, and\n"
+    "the next start takes them over. To take them down: goconnect down.\n"
+    "\n"
+    "Exit codes: 0 ended by a signal, 1 failed, 2 wrong usage or settings.\n";
+
+
+/* The file named by --config first, then the other options over it. */
+static int
+goconnectd_configure(config_t *config, int argc, char **argv, int *done,
+                     err_t *err)
+{
+    const char *file = NULL;
+    int index = 0, option;
+
+    *done = 0;
+
+    while ((option = getopt_long(argc, argv, "hV", goconnectd_options, NULL)) !=
+           -1) {
+        switch (option) {
+        case 'c':
+            file = optarg;
+            break;
+
+        case 'h':
+            fputs(goconnectd_help, stdout);
+            *done = 1;
+            return 0;
+
+        case 'V':
+            puts("goconnectd " GOCONNECT_VERSION);
+            *done = 1;
+            return 0;
+
+        case '?':
+            return err_set(err, "usage", "see goconnectd --help");
+
+        default:
+            break;
+        }
+    }
+
+    if (optind < argc) {
+        return err_set(err, "usage", "not an option: \"%.60s\"", argv[optind]);
+    }
+
+    if (config_read(config, file != NULL ? file : CONFIG_FILE, file != NULL,
+                    err) == -1) {
+        return -1;
+    }
+
+    optind = 1;
+
+    while ((option = getopt_long(argc, argv, "hV", goconnectd_options,
+                                 &index)) != -1) {
+        if (option == 's' && config_set(config, goconnectd_options[index].name,
+                                        optarg, err) == -1) {
+            return -1;
+        }
+
+        if (option == 'i') {
+            config->insecure = 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+goconnectd_signal(void *arg, uint32_t events)
+{
+    loop_fd_t *io = arg;
+    daemon_t *daemon;
+    struct signalfd_siginfo info;
+
+    (void) events;
+
+    if (read(io->fd, &info, sizeof(info)) != (ssize_t) sizeof(info)) {
+        return;
+    }
+
+    daemon = (daemon_t *) ((char *) io - offsetof(daemon_t, signals));
+    log_info("ending; the interfaces stay up");
+    notify_systemd("STOPPING=1");
+    loop_stop(daemon->loop);
+}
+
+
+/*
+ * Blocked before any thread is made, so that they come to the loop alone.
+ * Children are reaped by the kernel: wireguard-go is meant to outlive us.
+ */
+static int
+goconnectd_signals(daemon_t *daemon, err_t *err)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1) {
+        return err_errno(err, "failed", "cannot block signals");
+    }
+
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+
+    daemon->signals.fn = goconnectd_signal;
+    daemon->signals.arg = &daemon->signals;
+    daemon->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+
+    if (daemon->signals.fd == -1 ||
+        loop_fd_add(daemon->loop, &daemon->signals, EPOLLIN) == -1) {
+        return err_errno(err, "failed", "cannot wait for signals");
+    }
+
+    return 0;
+}
+
+
+static int
+goconnectd_folders(daemon_t *daemon, err_t *err)
+{
+    const char *state = daemon->config->state;
+
+    if (snprintf(daemon->networks, PATH_MAX, "%s/networks", state) >=
+            PATH_MAX ||
+        snprintf(daemon->netmaps, PATH_MAX, "%s/netmaps", state) >= PATH_MAX) {
+        return err_set(err, "bad_path", "the state folder's path is too long");
+    }
+
+    if (state_folder(state, err) == -1 ||
+        state_lock(state, "lock", err) == -1 ||
+        state_folder(daemon->networks, err) == -1 ||
+        state_folder(daemon->netmaps, err) == -1) {
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/* Networks that were being left when the last run was killed. */
+static void
+goconnectd_finish_leaving(daemon_t *daemon)
+{
+    member_t *member, *next;
+
+    for (member = daemon->members; member != NULL; member = next) {
+        next = member->next;
+
+        if (member->state == MEMBER_LEAVING) {
+            member_forget(member);
+        }
+    }
+}
+
+
+static int
+goconnectd_start(daemon_t *daemon, err_t *err)
+{
+    const char *ca = daemon->config->ca;
+
+    if (goconnectd_folders(daemon, err) == -1) {
+        return -1;
+    }
+
+    daemon->loop = loop_create(link_protocols, *ca != '\0' ? ca : NULL, err);
+    if (daemon->loop == NULL || goconnectd_signals(daemon, err) == -1) {
+        return -1;
+    }
+
+    daemon->control = control_create(daemon->loop, daemon->config->socket,
+                                     command_run, daemon, err);
+    if (daemon->control == NULL) {
+        return -1;
+    }
+
+    daemon->uplink = uplink_create(daemon);
+    if (daemon->uplink == NULL) {
+        return err_set(err, "no_memory", "out of memory");
+    }
+
+    if (device_load(daemon, err) == -1 || member_load_all(daemon, err) == -1) {
+        return -1;
+    }
+
+    daemon->wire = wire_create(daemon, err);
+    if (daemon->wire == NULL) {
+        return -1;
+    }
+
+    goconnectd_finish_leaving(daemon);
+
+    /* the mesh stands before the server is asked */
+    (void) wire_sync_now(daemon, NULL);
+    uplink_start(daemon->uplink);
+    return 0;
+}
+
+
+static void
+goconnectd_end(daemon_t *daemon)
+{
+    if (daemon->uplink != NULL) {
+        uplink_destroy(daemon->uplink);
+    }
+
+    if (daemon->loop != NULL) {
+        device_stop(daemon);
+    }
+
+    while (daemon->members != NULL) {
+        member_free(daemon->members);
+    }
+
+    if (daemon->wire != NULL) {
+        wire_destroy(daemon->wire);
+    }
+
+    if (daemon->control != NULL) {
+        control_destroy(daemon->control);
+    }
+
+    daemon_secret(&daemon->device.refresh_token, NULL);
+    daemon_secret(&daemon->device.access_token, NULL);
+    key_wipe(&daemon->device.identity, sizeof(daemon->device.identity));
+
+    if (daemon->loop != NULL) {
+        loop_destroy(daemon->loop);
+    }
+}
+
+
+int
+main(int argc, char **argv)
+{
+    static config_t config;
+    static daemon_t daemon;
+    err_t err;
+    int done, rc;
+
+    umask(077);
+    (void) prctl(PR_SET_DUMPABLE, 0); /* keys do not go into core files */
+    config_init(&config);
+
+    if (goconnectd_configure(&config, argc, argv, &done, &err) == -1) {
+        fprintf(stderr, "goconnectd: %s\n", err.text);
+        return GOCONNECTD_USAGE;
+    }
+
+    if (done) {
+        return GOCONNECTD_OK;
+    }
+
+    log_init(config.log_level);
+    daemon.config = &config;
+
+    if (goconnectd_start(&daemon, &err) == -1) {
+        log_error("%s", err.text);
+        goconnectd_end(&daemon);
+        return GOCONNECTD_FAILED;
+    }
+
+    log_info("goconnectd " GOCONNECT_VERSION " is ready, WireGuard in %s, %u "
+             "networks",
+             backend_name(daemon.backend), daemon.member_count);
+    notify_systemd("READY=1");
+
+    rc = loop_run(daemon.loop);
+    goconnectd_end(&daemon);
+
+    return rc == 0 ? GOCONNECTD_OK : GOCONNECTD_FAILED;
+}

@@ -1,0 +1,613 @@
+#define _GNU_SOURCE /* explicit_bzero */
+
+#include "daemon/uplink.h"
+
+#include "base/log.h"
+#include "daemon/device.h"
+#include "daemon/frame.h"
+#include "daemon/member.h"
+#include "daemon/wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UPLINK_HELLO_MS 15000
+#define UPLINK_ANSWER_MS 20000
+#define UPLINK_FIRST_MS 1000
+#define UPLINK_CAP_MS 30000
+#define UPLINK_LASTED_MS 30000   /* a connection that lasted resets waiting */
+#define UPLINK_RESTART_MS 2000   /* 1012: the server comes back */
+#define UPLINK_REPLACED_MS 60000 /* 4009: somebody else is this device */
+#define UPLINK_PACE_MS 100       /* 20 messages a second are allowed */
+#define UPLINK_NETMAP_MS 30000   /* a netmap that was asked for */
+
+/* Close codes: docs/protocol.md, Limits and close codes. */
+enum {
+    UPLINK_CLOSE_RESTART = 1012,
+    UPLINK_CLOSE_TOKEN = 4001,
+    UPLINK_CLOSE_REVOKED = 4003,
+    UPLINK_CLOSE_SLOW = 4008,
+    UPLINK_CLOSE_REPLACED = 4009
+};
+
+static void uplink_connect(uplink_t *uplink);
+
+
+static void
+uplink_set_state(uplink_t *uplink, uplink_state_t state)
+{
+    if (uplink->state == state) {
+        return;
+    }
+
+    uplink->state = state;
+    log_info("control connection: %s", uplink_state_name(uplink));
+}
+
+
+const char *
+uplink_state_name(const uplink_t *uplink)
+{
+    switch (uplink->state) {
+    case UPLINK_OFF:
+        return "logged_out";
+    case UPLINK_CONNECTING:
+        return "connecting";
+    case UPLINK_CONNECTED:
+        return "connected";
+    case UPLINK_WAITING:
+        return "waiting";
+    case UPLINK_REFUSED:
+        return "refused";
+    }
+
+    return "";
+}
+
+
+static void
+uplink_drop(uplink_t *uplink)
+{
+    loop_timer_cancel(&uplink->timer);
+    loop_timer_cancel(&uplink->endpoints);
+    loop_timer_cancel(&uplink->answer);
+    loop_timer_cancel(&uplink->self);
+
+    if (uplink->token != NULL) {
+        device_call_cancel(uplink->token);
+        uplink->token = NULL;
+    }
+
+    if (uplink->socket != NULL) {
+        socket_close(uplink->socket);
+        uplink->socket = NULL;
+    }
+}
+
+
+/* What was told of others' presence is state of a connection. */
+static void
+uplink_forget_presence(daemon_t *daemon)
+{
+    member_t *member;
+
+    for (member = daemon->members; member != NULL; member = member->next) {
+        json_object_clear(member->online);
+        member->endpoints[0] = '\0';
+        member->awaiting = 0;
+        loop_timer_cancel(&member->ask);
+    }
+}
+
+
+void
+uplink_stop(uplink_t *uplink, uplink_state_t state, const char *why)
+{
+    uplink_drop(uplink);
+    uplink_forget_presence(uplink->daemon);
+    snprintf(uplink->problem, sizeof(uplink->problem), "%s",
+             why != NULL ? why : "");
+    uplink_set_state(uplink, state);
+
+    if (why != NULL) {
+        log_warn("control connection: %s", why);
+    }
+}
+
+
+static void
+uplink_again(void *arg)
+{
+    uplink_connect(arg);
+}
+
+
+/* The first try after a connection that worked comes at once. */
+static int64_t
+uplink_delay(uplink_t *uplink, unsigned code)
+{
+    uint32_t random = daemon_random();
+
+    if (uplink->connected_at != 0 &&
+        loop_now() - uplink->connected_at > UPLINK_LASTED_MS) {
+        backoff_reset(&uplink->backoff);
+        uplink->failures = 0;
+    }
+
+    uplink->connected_at = 0;
+    uplink->failures++;
+
+    if (code == UPLINK_CLOSE_REPLACED) {
+        return UPLINK_REPLACED_MS + random % UPLINK_REPLACED_MS;
+    }
+
+    if (code == UPLINK_CLOSE_RESTART && uplink->failures == 1) {
+        return UPLINK_RESTART_MS / 4 + random % UPLINK_RESTART_MS;
+    }
+
+    if (uplink->failures == 1) {
+        return random % 200;
+    }
+
+    return (int64_t) backoff_failed(&uplink->backoff, random);
+}
+
+
+static void
+uplink_lost(uplink_t *uplink, unsigned code, const char *why)
+{
+    int64_t delay;
+
+    uplink_drop(uplink);
+    uplink_forget_presence(uplink->daemon);
+    snprintf(uplink->problem, sizeof(uplink->problem), "%s", why);
+
+    delay = uplink_delay(uplink, code);
+    log_info("control connection: %s; trying again in %lld ms", why,
+             (long long) delay);
+
+    uplink_set_state(uplink, UPLINK_WAITING);
+    uplink->timer.fn = uplink_again;
+    uplink->timer.arg = uplink;
+    loop_timer_set(uplink->daemon->loop, &uplink->timer, delay);
+}
+
+
+static void
+uplink_opened(void *arg)
+{
+    (void) arg; /* hello is what counts */
+}
+
+
+static void
+uplink_message(void *arg, const char *text, size_t len)
+{
+    frame_receive(arg, text, len);
+}
+
+
+static void
+uplink_closed(void *arg, unsigned code, const err_t *err)
+{
+    uplink_t *uplink = arg;
+    unsigned last = uplink->last_code;
+
+    uplink->socket = NULL;
+    uplink->last_code = code;
+
+    if (code == UPLINK_CLOSE_REVOKED) {
+        uplink_stop(uplink, UPLINK_REFUSED,
+                    "the server has revoked this device: goconnect logout, "
+                    "then goconnect login");
+        return;
+    }
+
+    if (code == UPLINK_CLOSE_TOKEN) {
+        device_token_refused(uplink->daemon);
+
+        /* a fresh token first, without waiting; a second time in a row waits */
+        if (last != UPLINK_CLOSE_TOKEN) {
+            uplink_connect(uplink);
+            return;
+        }
+    }
+
+    uplink_lost(uplink, code, err->text);
+}
+
+
+static const socket_callbacks_t uplink_callbacks = {
+    uplink_opened, uplink_message, uplink_closed};
+
+
+static void
+uplink_hello_expired(void *arg)
+{
+    uplink_lost(arg, 0, "the server said no hello");
+}
+
+
+static void
+uplink_token(void *arg, const http_answer_t *answer)
+{
+    char *path;
+    size_t size;
+    uplink_t *uplink = arg;
+    daemon_t *daemon = uplink->daemon;
+
+    uplink->token = NULL;
+
+    if (answer->status == 401 ||
+        (answer->status == 0 &&
+         strcmp(answer->err.code, "not_logged_in") == 0)) {
+        uplink_stop(uplink, UPLINK_REFUSED,
+                    "the server no longer accepts this device: goconnect "
+                    "logout, then goconnect login");
+        return;
+    }
+
+    if (answer->status != 200) {
+        uplink_lost(uplink, 0, answer->err.text);
+        return;
+    }
+
+    size = strlen(daemon->device.access_token) + 32;
+    path = malloc(size);
+
+    if (path != NULL) {
+        snprintf(path, size, "/v1/ws?token=%s", daemon->device.access_token);
+        uplink->socket = socket_open(daemon->loop, &daemon->device.server, path,
+                                     &uplink_callbacks, uplink);
+        explicit_bzero(path, size);
+        free(path);
+    }
+
+    if (uplink->socket == NULL) {
+        uplink_lost(uplink, 0, "out of memory");
+        return;
+    }
+
+    uplink->timer.fn = uplink_hello_expired;
+    uplink->timer.arg = uplink;
+    loop_timer_set(daemon->loop, &uplink->timer,
+                   SOCKET_CONNECT_MS + UPLINK_HELLO_MS);
+}
+
+
+static void
+uplink_connect(uplink_t *uplink)
+{
+    uplink_drop(uplink);
+    uplink_set_state(uplink, UPLINK_CONNECTING);
+
+    uplink->token =
+        device_call(uplink->daemon, NULL, NULL, NULL, uplink_token, uplink);
+    if (uplink->token == NULL) {
+        uplink_lost(uplink, 0, "out of memory");
+    }
+}
+
+
+void
+uplink_start(uplink_t *uplink)
+{
+    err_t err;
+    daemon_t *daemon = uplink->daemon;
+
+    if (!daemon->device.enrolled) {
+        uplink_stop(uplink, UPLINK_OFF, NULL);
+        return;
+    }
+
+    if (url_check_secure(&daemon->device.server.url, daemon->config->insecure,
+                         &err) == -1) {
+        uplink_stop(uplink, UPLINK_REFUSED, err.text);
+        return;
+    }
+
+    uplink->failures = 0;
+    uplink->last_code = 0;
+    backoff_reset(&uplink->backoff);
+    uplink_connect(uplink);
+}
+
+
+void
+uplink_nudge(uplink_t *uplink)
+{
+    if (uplink->state == UPLINK_CONNECTED) {
+        uplink_endpoints(uplink);
+
+    } else if (uplink->state == UPLINK_WAITING &&
+               uplink->last_code != UPLINK_CLOSE_REPLACED) {
+        loop_timer_set(uplink->daemon->loop, &uplink->timer,
+                       500 + daemon_random() % 500);
+    }
+}
+
+
+/* Takes data. */
+static int
+uplink_send(uplink_t *uplink, const char *type, const char *id, json_t *data)
+{
+    char *text;
+    int rc = -1;
+    json_t *frame;
+
+    frame = json_pack("{s:s, s:s, s:o}", "type", type, "id", id, "data", data);
+
+    if (frame != NULL && uplink->socket != NULL) {
+        text = json_dumps(frame, JSON_COMPACT);
+
+        if (text != NULL) {
+            rc = socket_send(uplink->socket, text);
+            free(text);
+        }
+    }
+
+    json_decref(frame);
+    return rc;
+}
+
+
+static void
+uplink_answer_expired(void *arg)
+{
+    uplink_lost(arg, 0, "the server does not answer");
+}
+
+
+static void
+uplink_subscribe(uplink_t *uplink, json_t *topics)
+{
+    if (uplink_send(uplink, "subscribe", "subscribe",
+                    json_pack("{s:o}", "topics", topics)) == -1) {
+        uplink_lost(uplink, 0, "cannot send to the server");
+        return;
+    }
+
+    loop_timer_set(uplink->daemon->loop, &uplink->answer, UPLINK_ANSWER_MS);
+}
+
+
+void
+uplink_answered(uplink_t *uplink)
+{
+    loop_timer_cancel(&uplink->answer);
+}
+
+
+static void
+uplink_ask_again(void *arg)
+{
+    member_t *member = arg;
+
+    uplink_subscribe_member(member);
+}
+
+
+/* {"topic", "seq"} for a network: from what is known, else its netmap. */
+static json_t *
+uplink_topic(uplink_t *uplink, member_t *member)
+{
+    char topic[64];
+
+    snprintf(topic, sizeof(topic), "network:%s", member->id);
+
+    if (member->map != NULL && member->seq > 0 &&
+        strcmp(member->epoch, uplink->epoch) == 0) {
+        return json_pack("{s:s, s:I}", "topic", topic, "seq",
+                         (json_int_t) member->seq);
+    }
+
+    member->awaiting = 1;
+    json_decref(member->held);
+    member->held = NULL;
+    netmap_destroy(member->assembly);
+    member->assembly = NULL;
+
+    member->ask.fn = uplink_ask_again;
+    member->ask.arg = member;
+    loop_timer_set(uplink->daemon->loop, &member->ask, UPLINK_NETMAP_MS);
+
+    return json_pack("{s:s, s:n}", "topic", topic, "seq");
+}
+
+
+void
+uplink_subscribe_member(member_t *member)
+{
+    uplink_t *uplink = member->daemon->uplink;
+
+    if (uplink->state == UPLINK_CONNECTED && member->state == MEMBER_JOINED) {
+        loop_timer_cancel(&member->ask);
+        uplink_subscribe(uplink,
+                         json_pack("[o]", uplink_topic(uplink, member)));
+        uplink_endpoints(uplink);
+    }
+}
+
+
+void
+uplink_unsubscribe_member(member_t *member)
+{
+    char topic[64];
+    uplink_t *uplink = member->daemon->uplink;
+
+    loop_timer_cancel(&member->ask);
+
+    if (uplink->state == UPLINK_CONNECTED) {
+        snprintf(topic, sizeof(topic), "network:%s", member->id);
+        (void) uplink_send(uplink, "unsubscribe", "unsubscribe",
+                           json_pack("{s:[s]}", "topics", topic));
+    }
+}
+
+
+void
+uplink_resync(member_t *member)
+{
+    member->seq = 0;
+    member->awaiting = 1; /* what comes meanwhile is of no use */
+    member->ask.fn = uplink_ask_again;
+    member->ask.arg = member;
+    loop_timer_set(member->daemon->loop, &member->ask,
+                   (int64_t) backoff_failed(&member->backoff, daemon_random()));
+}
+
+
+void
+uplink_subscribe_device(uplink_t *uplink)
+{
+    char topic[64];
+
+    if (uplink->state == UPLINK_CONNECTED) {
+        snprintf(topic, sizeof(topic), "device:%s", uplink->daemon->device.id);
+        uplink_subscribe(uplink,
+                         json_pack("[{s:s, s:n}]", "topic", topic, "seq"));
+    }
+}
+
+
+void
+uplink_hello(uplink_t *uplink, const json_t *data)
+{
+    char topic[64];
+    json_t *topics;
+    member_t *member;
+
+    if (uplink->state == UPLINK_CONNECTED) {
+        return;
+    }
+
+    loop_timer_cancel(&uplink->timer);
+    uplink->connected_at = loop_now();
+    uplink->problem[0] = '\0';
+    snprintf(uplink->session_id, sizeof(uplink->session_id), "%s",
+             daemon_text(data, "session_id"));
+    snprintf(uplink->epoch, sizeof(uplink->epoch), "%s",
+             daemon_text(data, "epoch"));
+
+    if (json_is_integer(json_object_get(data, "epoch"))) {
+        snprintf(uplink->epoch, sizeof(uplink->epoch), "%" JSON_INTEGER_FORMAT,
+                 json_integer_value(json_object_get(data, "epoch")));
+    }
+
+    uplink_set_state(uplink, UPLINK_CONNECTED);
+
+    snprintf(topic, sizeof(topic), "device:%s", uplink->daemon->device.id);
+    topics = json_pack("[{s:s, s:n}]", "topic", topic, "seq");
+
+    for (member = uplink->daemon->members; member != NULL;
+         member = member->next) {
+        if (member->state == MEMBER_JOINED) {
+            json_array_append_new(topics, uplink_topic(uplink, member));
+        }
+    }
+
+    uplink_subscribe(uplink, topics);
+
+    for (member = uplink->daemon->members; member != NULL;
+         member = member->next) {
+        if (member->state == MEMBER_JOINING) {
+            member_post(member);
+        }
+    }
+
+    uplink_endpoints(uplink);
+}
+
+
+/* One network's endpoints, if there is one to tell of; 1 if there was. */
+static int
+uplink_endpoints_next(uplink_t *uplink)
+{
+    char *text;
+    json_t *list;
+    member_t *member;
+
+    for (member = uplink->daemon->members; member != NULL;
+         member = member->next) {
+        if (member->state != MEMBER_JOINED) {
+            continue;
+        }
+
+        list = wire_endpoints(uplink->daemon, member);
+        text = json_dumps(list, JSON_COMPACT);
+
+        if (text == NULL || strcmp(text, member->endpoints) == 0) {
+            free(text);
+            json_decref(list);
+            continue;
+        }
+
+        snprintf(member->endpoints, sizeof(member->endpoints), "%s", text);
+        free(text);
+        (void) uplink_send(uplink, "endpoints", "endpoints",
+                           json_pack("{s:s, s:o}", "network_id", member->id,
+                                     "endpoints", list));
+        return 1;
+    }
+
+    return 0;
+}
+
+
+static void
+uplink_endpoints_tick(void *arg)
+{
+    uplink_t *uplink = arg;
+
+    if (uplink->state == UPLINK_CONNECTED && uplink_endpoints_next(uplink)) {
+        loop_timer_set(uplink->daemon->loop, &uplink->endpoints,
+                       UPLINK_PACE_MS);
+    }
+}
+
+
+void
+uplink_endpoints(uplink_t *uplink)
+{
+    if (uplink->state == UPLINK_CONNECTED) {
+        loop_timer_set(uplink->daemon->loop, &uplink->endpoints,
+                       UPLINK_PACE_MS);
+    }
+}
+
+
+static void
+uplink_self_again(void *arg)
+{
+    uplink_subscribe_device(arg);
+}
+
+
+uplink_t *
+uplink_create(daemon_t *daemon)
+{
+    uplink_t *uplink = calloc(1, sizeof(*uplink));
+
+    if (uplink == NULL) {
+        return NULL;
+    }
+
+    uplink->daemon = daemon;
+    uplink->endpoints.fn = uplink_endpoints_tick;
+    uplink->endpoints.arg = uplink;
+    uplink->answer.fn = uplink_answer_expired;
+    uplink->answer.arg = uplink;
+    uplink->self.fn = uplink_self_again;
+    uplink->self.arg = uplink;
+    backoff_init(&uplink->backoff, UPLINK_FIRST_MS, UPLINK_CAP_MS);
+    return uplink;
+}
+
+
+void
+uplink_destroy(uplink_t *uplink)
+{
+    uplink_drop(uplink);
+    free(uplink);
+}
