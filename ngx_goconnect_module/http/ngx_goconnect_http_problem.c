@@ -3,7 +3,9 @@
 #include "core/gc_status.h"
 
 
-#define NGX_GOCONNECT_RETRY_AFTER "2" /* seconds */
+/* seconds: after 503, and after 429 */
+#define NGX_GOCONNECT_RETRY_AFTER "2"
+#define NGX_GOCONNECT_RETRY_LIMITED "60"
 
 
 typedef struct {
@@ -80,6 +82,24 @@ ngx_goconnect_http_challenge(ngx_goconnect_http_ctx_t *ctx, ngx_uint_t status)
 
 
 static ngx_int_t
+ngx_goconnect_http_retry_after(ngx_goconnect_http_ctx_t *ctx, ngx_uint_t status)
+{
+    static const ngx_str_t soon = ngx_string(NGX_GOCONNECT_RETRY_AFTER);
+    static const ngx_str_t later = ngx_string(NGX_GOCONNECT_RETRY_LIMITED);
+
+    if (status == NGX_HTTP_SERVICE_UNAVAILABLE) {
+        return ngx_goconnect_http_header(ctx->request, "Retry-After", &soon);
+    }
+
+    if (status == NGX_HTTP_TOO_MANY_REQUESTS) {
+        return ngx_goconnect_http_header(ctx->request, "Retry-After", &later);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_goconnect_http_problem_send(ngx_goconnect_http_ctx_t *ctx,
                                 ngx_uint_t status, const json_t *problem)
 {
@@ -88,6 +108,7 @@ ngx_goconnect_http_problem_send(ngx_goconnect_http_ctx_t *ctx,
     ngx_str_t body;
 
     if (ngx_goconnect_http_challenge(ctx, status) != NGX_OK ||
+        ngx_goconnect_http_retry_after(ctx, status) != NGX_OK ||
         ngx_goconnect_http_header(ctx->request, "Cache-Control", &no_store) !=
             NGX_OK ||
         ngx_goconnect_http_dump(ctx, problem, &body) != NGX_OK) {
@@ -164,13 +185,6 @@ ngx_int_t
 ngx_goconnect_http_unavailable(ngx_goconnect_http_ctx_t *ctx, const char *code,
                                const char *detail)
 {
-    static const ngx_str_t seconds = ngx_string(NGX_GOCONNECT_RETRY_AFTER);
-
-    if (ngx_goconnect_http_header(ctx->request, "Retry-After", &seconds) !=
-        NGX_OK) {
-        return NGX_ERROR;
-    }
-
     return ngx_goconnect_http_problem(ctx, NGX_HTTP_SERVICE_UNAVAILABLE, code,
                                       detail);
 }
