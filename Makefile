@@ -71,10 +71,10 @@ module: deps-build ## build the nginx module
 	    EXTRA_LDFLAGS='$(SAN_FLAGS)' scripts/module $(B)/nginx
 
 agent: deps-build ## build goconnectd and goconnect
-	@$(MAKE) --no-print-directory -j$(NPROC) $(AGENT)
+	@$(MAKE) -s --no-print-directory -j$(NPROC) $(AGENT)
 
 unit: deps-unit ## build the unit tests
-	@$(MAKE) --no-print-directory -j$(NPROC) $(UNITS)
+	@$(MAKE) -s --no-print-directory -j$(NPROC) $(UNITS)
 
 html: ## fetch the dashboard's libraries from npm
 	@scripts/deps html

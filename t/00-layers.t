@@ -49,13 +49,16 @@ my %module = (
     live  => [qw(core shm pg http ws)],
     relay => [qw(core shm ws)],
 );
+# headers that the build writes
+my %generated = map { $_ => 1 } qw(ngx_goconnect_openapi.h);
+
 my %agent = (
     base   => [qw(core)],
     plan   => [qw(core base)],
     os     => [qw(core base plan)],
     link   => [qw(core base plan)],
     daemon => [qw(core base plan os link)],
-    client => [qw(core base)],
+    client => [qw(core base link)],
 );
 
 subtest 'includes follow the order of the layers' => sub {
@@ -76,7 +79,7 @@ subtest 'includes follow the order of the layers' => sub {
                     push @wrong, "$file: \"$name\": includes go from the roots, not by ..";
                 } elsif ($name =~ m{^([^/]+)/}) {
                     push @wrong, "$file: \"$name\": $layer may not include $1" if !$ok{$1};
-                } elsif (!-e dirname($file) . "/$name") {
+                } elsif (!$generated{$name} && !-e dirname($file) . "/$name") {
                     push @wrong, "$file: \"$name\": says no folder";
                 }
             }
