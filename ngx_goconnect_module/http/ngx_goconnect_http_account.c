@@ -270,7 +270,7 @@ ngx_goconnect_step_tokens_after(ngx_goconnect_http_ctx_t *ctx)
     }
 
     tokens = json_pack(
-        "{ss%sssisss%s}", "access_token", (const char *) token.data, token.len,
+        "{ss%sssiss%}", "access_token", (const char *) token.data, token.len,
         "token_type", "Bearer", "expires_in", NGX_GOCONNECT_ACCESS_LIFE,
         "refresh_token", (const char *) ctx->secret.data, ctx->secret.len);
 
