@@ -77,7 +77,7 @@ struct ngx_goconnect_pg_call_s {
 typedef struct {
     ngx_str_t conninfo;                             /* as given */
     ngx_uint_t connections[NGX_GOCONNECT_PG_LANES]; /* per worker */
-    ngx_uint_t depth;   /* calls in flight on a connection of the read lane */
+    ngx_uint_t depth; /* calls in flight on a connection of the read lane */
     ngx_array_t *conninfos; /* of ngx_str_t, by host; private to pg/ */
 } ngx_goconnect_pg_conf_t;
 
