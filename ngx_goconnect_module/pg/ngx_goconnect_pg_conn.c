@@ -610,7 +610,7 @@ ngx_goconnect_pg_conn_fail(ngx_goconnect_pg_conn_t *conn, const char *what)
 
     /* the server's farewell says more than libpq's account of it */
 
-    if (PQresultStatus(conn->pending) == PGRES_FATAL_ERROR) {
+    if (conn->pending && PQresultStatus(conn->pending) == PGRES_FATAL_ERROR) {
         what = PQresultErrorMessage(conn->pending);
     }
 

@@ -15,6 +15,8 @@ static ngx_goconnect_pg_conn_t *
 ngx_goconnect_pg_lane_pick(ngx_goconnect_pg_lane_t *lane);
 static ngx_goconnect_pg_job_t *
 ngx_goconnect_pg_lane_next(ngx_goconnect_pg_lane_t *lane);
+static ngx_uint_t ngx_goconnect_pg_lane_crowded(ngx_goconnect_pg_lane_t *lane,
+                                                uint32_t group);
 static ngx_uint_t ngx_goconnect_pg_lane_held(ngx_goconnect_pg_lane_t *lane,
                                              uint32_t group);
 
@@ -80,7 +82,8 @@ ngx_goconnect_pg_lane_add(ngx_goconnect_pg_lane_t *lane,
         return NGX_DECLINED;
     }
 
-    if (lane->nwaiting >= lane->waiting_max) {
+    if (lane->nwaiting >= lane->waiting_max ||
+        ngx_goconnect_pg_lane_crowded(lane, job->group)) {
         job->call.rc = NGX_GOCONNECT_PG_BUSY;
         return NGX_DECLINED;
     }
@@ -208,6 +211,32 @@ ngx_goconnect_pg_lane_next(ngx_goconnect_pg_lane_t *lane)
     }
 
     return NULL;
+}
+
+
+/* in a queue that is half full, no group may have a quarter of the places */
+
+static ngx_uint_t
+ngx_goconnect_pg_lane_crowded(ngx_goconnect_pg_lane_t *lane, uint32_t group)
+{
+    ngx_uint_t n;
+    ngx_queue_t *q;
+    ngx_goconnect_pg_job_t *job;
+
+    if (group == 0 || lane->group_max == 0 ||
+        lane->nwaiting < lane->waiting_max / 2) {
+        return 0;
+    }
+
+    n = 0;
+
+    for (q = ngx_queue_head(&lane->waiting);
+         q != ngx_queue_sentinel(&lane->waiting); q = ngx_queue_next(q)) {
+        job = ngx_queue_data(q, ngx_goconnect_pg_job_t, queue);
+        n += job->group == group;
+    }
+
+    return n >= lane->waiting_max / 4;
 }
 
 
