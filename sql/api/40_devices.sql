@@ -1,0 +1,245 @@
+-- Devices of a user.
+
+CREATE FUNCTION api_1.devices_list(ctx api_1.ctx, lim integer, cur text)
+RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    n integer := api_1._limit(lim);
+    page record;
+BEGIN
+    r := api_1._user(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    IF NOT api_1._cursor_valid(cur) THEN
+        RETURN api_1._bad_cursor();
+    END IF;
+    SELECT array_agg(row_to_json(o)) AS items,
+           array_agg(api_1._cursor(o.created_at, o.id)) AS cursors
+      INTO page
+      FROM (SELECT v.* FROM api_1._devices v
+             WHERE v.user_id = ctx.user_id
+               AND (v.created_at, v.id) > (api_1._cursor_at(cur), api_1._cursor_id(cur))
+             ORDER BY v.created_at, v.id LIMIT n + 1) o;
+    RETURN api_1._ok(200, api_1._page(page.items, page.cursors, n));
+END
+$$;
+
+CREATE FUNCTION api_1._check_device(body jsonb, need_all boolean) RETURNS json[]
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    errs json[] := '{}';
+BEGIN
+    IF (need_all OR body ? 'name')
+       AND (coalesce(char_length(btrim(body ->> 'name')), 0) NOT BETWEEN 1 AND 64
+            OR body ->> 'name' ~ '[[:cntrl:]]')
+    THEN
+        errs := errs || api_1._wrong('name', 'invalid',
+            'A name has 1 to 64 characters and no control characters.');
+    END IF;
+    IF (need_all OR body ? 'platform')
+       AND (body ->> 'platform' IN ('linux', 'windows', 'macos', 'android', 'ios', 'other'))
+           IS NOT TRUE
+    THEN
+        errs := errs || api_1._wrong('platform', 'invalid',
+            'One of: linux, windows, macos, android, ios, other.');
+    END IF;
+    IF (need_all OR body ? 'public_key')
+       AND api_1._is_key(body ->> 'public_key') IS NOT TRUE
+    THEN
+        errs := errs || api_1._wrong('public_key', 'invalid',
+            'A key is 32 bytes in base64 (44 characters), not all zero.');
+    END IF;
+    RETURN errs;
+END
+$$;
+
+-- body: name, platform, public_key, refresh_hash. The key names the device: a
+-- user who logs in again on it gets a new session for the same one, and its
+-- older sessions end.
+CREATE FUNCTION api_1.devices_create(ctx api_1.ctx, body jsonb) RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    errs json[];
+    old record;
+    device uuid;
+    session uuid;
+    evs api_1.event[] := '{}';
+BEGIN
+    r := api_1._user(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    errs := api_1._check_device(body, true);
+    IF cardinality(errs) > 0 THEN
+        RETURN api_1._invalid(errs);
+    END IF;
+
+    SELECT d.id, d.user_id INTO old FROM goconnect.devices d
+     WHERE d.public_key = body ->> 'public_key'
+       FOR NO KEY UPDATE;
+    IF old.user_id <> ctx.user_id THEN
+        RETURN api_1._refuse(409, 'key_in_use', 'This public key is in use.');
+    END IF;
+    IF old.id IS NOT NULL THEN
+        device := old.id;
+        UPDATE goconnect.devices d
+           SET name = btrim(body ->> 'name'), platform = body ->> 'platform'
+         WHERE d.id = device;
+        WITH gone AS (
+            DELETE FROM goconnect.sessions s WHERE s.device_id = device RETURNING s.id
+        )
+        SELECT coalesce(array_agg(api_1._event('device:' || device, 'revoked',
+                   api_1._revoked('session', g.id, device, NULL, NULL, '{}', 'replaced'))), '{}')
+          INTO evs FROM gone g;
+    ELSE
+        IF (SELECT count(*) FROM goconnect.devices d WHERE d.user_id = ctx.user_id) >= 1000 THEN
+            RETURN api_1._refuse(409, 'limit_reached', 'You have 1,000 devices already.');
+        END IF;
+        INSERT INTO goconnect.devices AS d (user_id, name, platform, public_key)
+        VALUES (ctx.user_id, btrim(body ->> 'name'), body ->> 'platform', body ->> 'public_key')
+        RETURNING d.id INTO device;
+    END IF;
+    session := api_1._start_session(ctx, ctx.user_id, device, body ->> 'refresh_hash');
+    PERFORM api_1._audit(ctx, NULL, 'device.create', 'device', device);
+    RETURN api_1._ok(201,
+        json_build_object('device', api_1._device_object(device), 'session_id', session),
+        NULL, '/v1/devices/' || device, api_1._publish(evs));
+END
+$$;
+
+-- True if the caller may read this device: its user, or it itself.
+CREATE FUNCTION api_1._owns_device(ctx api_1.ctx, device uuid) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM goconnect.devices d
+                    WHERE d.id = device AND d.user_id = ctx.user_id
+                      AND (ctx.device_id IS NULL OR ctx.device_id = device))
+$$;
+
+CREATE FUNCTION api_1.devices_get(ctx api_1.ctx, device uuid) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+BEGIN
+    r := api_1._any(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    IF NOT api_1._owns_device(ctx, device) THEN
+        RETURN api_1._not_found();
+    END IF;
+    RETURN (SELECT api_1._ok(200, api_1._device_object(d.id), api_1._etag(d.rev))
+              FROM goconnect.devices d WHERE d.id = device);
+END
+$$;
+
+-- body: name?, platform?
+CREATE FUNCTION api_1.devices_update(ctx api_1.ctx, device uuid, body jsonb)
+RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    old goconnect.devices;
+    errs json[];
+    rev bigint;
+BEGIN
+    r := api_1._user(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    SELECT d.* INTO old FROM goconnect.devices d
+     WHERE d.id = device AND d.user_id = ctx.user_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN api_1._not_found();
+    END IF;
+    IF NOT api_1._matches(ctx.if_match, old.rev) THEN
+        RETURN api_1._stale();
+    END IF;
+    errs := api_1._check_device(body - 'public_key', false);
+    IF cardinality(errs) > 0 THEN
+        RETURN api_1._invalid(errs);
+    END IF;
+
+    UPDATE goconnect.devices d
+       SET name = coalesce(btrim(body ->> 'name'), old.name),
+           platform = coalesce(body ->> 'platform', old.platform)
+     WHERE d.id = device
+    RETURNING d.rev INTO rev;
+    PERFORM api_1._audit(ctx, NULL, 'device.update', 'device', device);
+    RETURN api_1._ok(200, api_1._device_object(device), api_1._etag(rev), NULL,
+                     api_1._publish(api_1._self_events(ARRAY[device])));
+END
+$$;
+
+CREATE FUNCTION api_1.devices_delete(ctx api_1.ctx, device uuid) RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    d record;
+    nets uuid[];
+    data json;
+    evs api_1.event[];
+BEGIN
+    r := api_1._user(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    nets := ARRAY(SELECT p.network_id FROM goconnect.peers p
+                   WHERE p.device_id = device AND p.user_id = ctx.user_id
+                   ORDER BY p.network_id);
+    PERFORM api_1._lock_networks(nets);
+    SELECT x.rev INTO d FROM goconnect.devices x
+     WHERE x.id = device AND x.user_id = ctx.user_id FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN api_1._not_found();
+    END IF;
+    IF NOT api_1._matches(ctx.if_match, d.rev) THEN
+        RETURN api_1._stale();
+    END IF;
+    IF EXISTS (SELECT FROM goconnect.peers p
+                WHERE p.device_id = device AND NOT p.network_id = ANY (nets))
+    THEN
+        PERFORM api_1._raise_moved();
+    END IF;
+
+    evs := api_1._remove_peers(ARRAY(SELECT p.id FROM goconnect.peers p
+                                      WHERE p.device_id = device));
+    evs := evs || api_1._self_events(ARRAY[device]);
+    data := api_1._revoked('device', NULL, device, NULL, NULL,
+        ARRAY['device:' || device]
+            || ARRAY(SELECT 'network:' || n.id FROM unnest(nets) AS n (id) ORDER BY 1),
+        'device_deleted');
+    evs := evs || api_1._event('device:' || device, 'revoked', data)
+        -- for the user it is news; none of his topics ends
+        || api_1._event('user:' || ctx.user_id, 'revoked',
+               api_1._revoked('device', NULL, device, NULL, NULL, '{}', 'device_deleted'));
+    DELETE FROM goconnect.devices x WHERE x.id = device;
+    PERFORM api_1._audit(ctx, NULL, 'device.delete', 'device', device);
+    r := api_1._ok(204, events => api_1._publish(evs));
+    PERFORM api_1._end_topics(ARRAY['device:' || device]);
+    RETURN r;
+END
+$$;
+
+-- All that the device needs to work: the maps of its networks and its own part.
+CREATE FUNCTION api_1.devices_netmap(ctx api_1.ctx, device uuid) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+BEGIN
+    r := api_1._any(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    IF NOT api_1._owns_device(ctx, device) THEN
+        RETURN api_1._not_found();
+    END IF;
+    RETURN api_1._ok(200, json_build_object(
+        'networks', (SELECT coalesce(json_agg(api_1._netmap(p.network_id)
+                                              ORDER BY p.network_id), '[]'::json)
+                       FROM goconnect.peers p WHERE p.device_id = device),
+        'self', api_1._self(device)));
+END
+$$;

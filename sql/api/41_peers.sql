@@ -1,0 +1,347 @@
+-- Peers: a device's place in a network.
+
+-- The busiest read: session, access and the page in two statements, and the
+-- page in the order of an index.
+CREATE FUNCTION api_1.peers_list(ctx api_1.ctx, network uuid, lim integer, cur text)
+RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    n integer := api_1._limit(lim);
+    page record;
+BEGIN
+    r := api_1._network_reader(ctx, network);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    IF cur !~ '^[a-z0-9-]{1,63}$' THEN
+        RETURN api_1._bad_cursor();
+    END IF;
+    SELECT json_agg(row_to_json(o)) AS items, count(*) AS n, max(o.name) AS last
+      INTO page
+      FROM (SELECT v.* FROM api_1._peers v
+             WHERE v.network_id = network AND v.name > coalesce(cur, '')
+             ORDER BY v.name LIMIT n) o;
+    IF page.n < n OR NOT EXISTS (SELECT FROM goconnect.peers p
+                                  WHERE p.network_id = network AND p.name > page.last)
+    THEN
+        page.last := NULL;
+    END IF;
+    RETURN ROW(200, json_build_object('items', coalesce(page.items, '[]'::json),
+                                      'next_cursor', page.last),
+               NULL, NULL, NULL)::api_1.reply;
+END
+$$;
+
+-- The n-th address of a range.
+CREATE FUNCTION api_1._address(range cidr, n bigint) RETURNS inet
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT host(range::inet + n)::inet
+$$;
+
+-- An address of the network for the device; NULL if there is none. The caller
+-- has locked the network in an earlier statement, so that what is searched here
+-- is what the holder of the lock left.
+CREATE FUNCTION api_1._allocate(network uuid, device uuid, owner uuid) RETURNS inet
+LANGUAGE plpgsql AS $$
+DECLARE
+    n record;
+    top bigint;
+    mark bigint;
+    found_one inet;
+BEGIN
+    SELECT w.cidr, w.high_water INTO n FROM goconnect.networks w WHERE w.id = network;
+    top := (2::bigint ^ (32 - masklen(n.cidr)))::bigint - 2;    -- without broadcast
+
+    -- one held for this device, or for its user
+    SELECT v.ip_address INTO found_one FROM goconnect.reservations v
+     WHERE v.network_id = network AND (v.device_id = device OR v.user_id = owner)
+       AND v.ip_address << n.cidr
+       AND NOT EXISTS (SELECT FROM goconnect.peers p
+                        WHERE p.network_id = network AND p.ip_address = v.ip_address)
+     ORDER BY v.device_id IS NULL, v.ip_address LIMIT 1;
+    IF FOUND THEN
+        DELETE FROM goconnect.released_addresses a
+         WHERE a.network_id = network AND a.ip_address = found_one;
+        RETURN found_one;
+    END IF;
+
+    -- one that has rested
+    found_one := api_1._take_released(network, now() - interval '24 hours');
+    IF found_one IS NOT NULL THEN
+        RETURN found_one;
+    END IF;
+
+    -- the next that nobody ever had
+    mark := n.high_water + 1;
+    WHILE mark <= top AND EXISTS (
+        SELECT FROM goconnect.reservations v
+         WHERE v.network_id = network AND v.ip_address = api_1._address(n.cidr, mark)
+        UNION ALL
+        SELECT FROM goconnect.peers p
+         WHERE p.network_id = network AND p.ip_address = api_1._address(n.cidr, mark))
+    LOOP
+        mark := mark + 1;
+    END LOOP;
+    IF mark <= top THEN
+        UPDATE goconnect.networks w SET high_water = mark WHERE w.id = network;
+        RETURN api_1._address(n.cidr, mark);
+    END IF;
+
+    RETURN api_1._take_released(network, now());
+END
+$$;
+
+-- The address that has rested longest among those released until then.
+CREATE FUNCTION api_1._take_released(network uuid, until timestamptz) RETURNS inet
+LANGUAGE sql AS $$
+    DELETE FROM goconnect.released_addresses a
+     WHERE a.network_id = network
+       AND a.ip_address = (
+           SELECT o.ip_address FROM goconnect.released_addresses o
+            WHERE o.network_id = network AND o.released_at <= until
+              AND NOT EXISTS (SELECT FROM goconnect.reservations v
+                               WHERE v.network_id = network
+                                 AND v.ip_address = o.ip_address)
+              AND NOT EXISTS (SELECT FROM goconnect.peers p
+                               WHERE p.network_id = network
+                                 AND p.ip_address = o.ip_address)
+            ORDER BY o.released_at, o.ip_address LIMIT 1)
+    RETURNING a.ip_address
+$$;
+
+-- A name that no other peer of the network has, out of the device's.
+CREATE FUNCTION api_1._free_name(network uuid, wish text) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    stem text := coalesce(api_1._slug(wish, 48), 'device');
+    candidate text := stem;
+    i integer := 1;
+BEGIN
+    WHILE EXISTS (SELECT FROM goconnect.peers p
+                   WHERE p.network_id = network AND p.name = candidate
+                  UNION ALL
+                  SELECT FROM goconnect.reservations v
+                   WHERE v.network_id = network AND v.name = candidate)
+    LOOP
+        i := i + 1;
+        candidate := stem || '-' || CASE WHEN i <= 100 THEN i::text
+                                    ELSE left(gen_random_uuid()::text, 8) END;
+    END LOOP;
+    RETURN candidate;
+END
+$$;
+
+-- body: device_id (implied by device scope), public_key, name?, endpoints?.
+-- Posted again by the same device it replaces key, name and endpoints.
+CREATE FUNCTION api_1.peers_create(ctx api_1.ctx, network uuid, body jsonb)
+RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    a record;
+    d record;
+    n record;
+    errs json[] := '{}';
+    device uuid := coalesce((body ->> 'device_id')::uuid, ctx.device_id);
+    e record;
+    old goconnect.peers;
+    peer uuid;
+    ip inet;
+    clash text;
+    evs api_1.event[];
+BEGIN
+    r := api_1._any(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    -- in one statement the lock, in the next ones the search
+    PERFORM api_1._lock_networks(ARRAY[network]);
+    SELECT x.* INTO a FROM api_1._network_access(ctx.user_id, network) x;
+    IF NOT FOUND OR ctx.device_id IS NOT NULL AND NOT a.joined THEN
+        RETURN api_1._not_found();
+    END IF;
+    IF NOT a.joined THEN
+        RETURN api_1._refuse(403, 'membership_required', 'Join the network first.');
+    END IF;
+
+    IF device IS NULL THEN
+        errs := errs || api_1._wrong('device_id', 'required', 'Name the device.');
+    ELSIF ctx.device_id <> device THEN
+        RETURN api_1._refuse(403, 'forbidden', 'A device speaks only for itself.');
+    END IF;
+    SELECT x.id, x.name, x.public_key INTO d FROM goconnect.devices x
+     WHERE x.id = device AND x.user_id = ctx.user_id
+       FOR NO KEY UPDATE;
+    IF device IS NOT NULL AND NOT FOUND THEN
+        errs := errs || api_1._wrong('device_id', 'unknown', 'You have no such device.');
+    END IF;
+    IF api_1._is_key(body ->> 'public_key') IS NOT TRUE THEN
+        errs := errs || api_1._wrong('public_key', 'invalid',
+            'A key is 32 bytes in base64 (44 characters), not all zero.');
+    END IF;
+    IF body ->> 'name' IS NOT NULL AND NOT api_1._is_slug(body ->> 'name') THEN
+        errs := errs || api_1._wrong('name', 'invalid',
+            'A name is a DNS label: 1 to 63 of a-z, 0-9 and inner hyphens.');
+    END IF;
+    SELECT x.list, x.errors INTO e FROM api_1._endpoints(body -> 'endpoints') x;
+    errs := errs || e.errors;
+    IF cardinality(errs) > 0 THEN
+        RETURN api_1._invalid(errs);
+    END IF;
+
+    SELECT p.* INTO old FROM goconnect.peers p
+     WHERE p.network_id = network AND p.device_id = device;
+    IF EXISTS (SELECT FROM goconnect.peer_keys k
+                WHERE k.public_key = body ->> 'public_key' AND k.peer_id IS DISTINCT FROM old.id)
+    THEN
+        RETURN api_1._refuse(409, 'key_in_use', 'This public key is in use.');
+    END IF;
+    IF EXISTS (SELECT FROM goconnect.peers p
+                WHERE p.network_id = network AND p.name = body ->> 'name'
+                  AND p.id IS DISTINCT FROM old.id
+               UNION ALL
+               SELECT FROM goconnect.reservations v
+                WHERE v.network_id = network AND v.name = body ->> 'name'
+                  AND (v.device_id = device OR v.user_id = ctx.user_id) IS NOT TRUE)
+    THEN
+        RETURN api_1._refuse(409, 'name_taken', 'The network has a peer of this name.');
+    END IF;
+
+    IF old.id IS NOT NULL THEN
+        peer := old.id;
+        IF old.public_key = body ->> 'public_key'
+           AND old.name = coalesce(body ->> 'name', old.name)
+           AND (NOT body ? 'endpoints' OR old.endpoints = e.list)
+        THEN
+            RETURN api_1._ok(200, api_1._peer_object(peer), api_1._etag(old.rev));
+        END IF;
+        UPDATE goconnect.peers p
+           SET public_key = body ->> 'public_key',
+               next_public_key = CASE WHEN old.public_key = body ->> 'public_key'
+                                      THEN old.next_public_key END,
+               name = coalesce(body ->> 'name', old.name),
+               endpoints = CASE WHEN body ? 'endpoints' THEN e.list ELSE old.endpoints END
+         WHERE p.id = peer;
+    ELSE
+        SELECT w.cidr, w.cidr6, w.mode, w.tenant_id INTO n
+          FROM goconnect.networks w WHERE w.id = network;
+        -- one device cannot stand in two networks with the same addresses
+        SELECT w.name INTO clash
+          FROM goconnect.peers p
+          JOIN goconnect.networks w ON w.id = p.network_id
+         WHERE p.device_id = device AND w.cidr && n.cidr
+         ORDER BY w.name LIMIT 1;
+        IF FOUND THEN
+            RETURN api_1._refuse(409, 'address_overlap', format(
+                'The range of the network "%s" overlaps the one of "%s", in which this device is already.',
+                (SELECT w.name FROM goconnect.networks w WHERE w.id = network), clash));
+        END IF;
+        IF n.mode = 'l2' AND (SELECT count(*) FROM goconnect.peers p
+                               WHERE p.network_id = network) >= 64
+        THEN
+            RETURN api_1._refuse(409, 'network_full', 'A network of mode l2 holds 64 peers.');
+        END IF;
+        ip := api_1._allocate(network, device, ctx.user_id);
+        IF ip IS NULL THEN
+            RETURN api_1._refuse(409, 'network_full', 'The network has no address left.');
+        END IF;
+        INSERT INTO goconnect.peers AS p (tenant_id, network_id, device_id, user_id, name,
+                                          ip_address, ip6_address, public_key, endpoints)
+        VALUES (n.tenant_id, network, device, ctx.user_id,
+                coalesce(body ->> 'name', api_1._free_name(network, d.name)), ip,
+                api_1._address(n.cidr6, ip - network(n.cidr)::inet), body ->> 'public_key',
+                e.list)
+        RETURNING p.id INTO peer;
+        PERFORM api_1._audit(ctx, n.tenant_id, 'peer.create', 'peer', peer,
+            jsonb_build_object('network_id', network, 'device_id', device));
+    END IF;
+
+    evs := ARRAY[api_1._event('network:' || network, 'netmap_delta',
+                     api_1._delta(network, ARRAY[peer], '{}'))];
+    evs := evs || api_1._self_events(ARRAY[device]);
+    RETURN (SELECT api_1._ok(CASE WHEN old.id IS NULL THEN 201 ELSE 200 END,
+                             api_1._peer_object(peer), api_1._etag(p.rev),
+                             '/v1/peers/' || peer || '/config', api_1._publish(evs))
+              FROM goconnect.peers p WHERE p.id = peer);
+END
+$$;
+
+-- For the device's own configuration file: its user and it itself may have it.
+CREATE FUNCTION api_1.peers_config(ctx api_1.ctx, peer uuid) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    p record;
+BEGIN
+    r := api_1._any(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    SELECT x.network_id, x.device_id, x.user_id, x.rev INTO p
+      FROM goconnect.peers x,
+           api_1._network_access(ctx.user_id, x.network_id) a
+     WHERE x.id = peer AND (a.joined OR a.tenant_rank >= 3 AND ctx.device_id IS NULL);
+    IF NOT FOUND THEN
+        RETURN api_1._not_found();
+    END IF;
+    IF p.user_id <> ctx.user_id OR ctx.device_id <> p.device_id THEN
+        RETURN api_1._refuse(403, 'forbidden', 'Only the device''s own user gets its configuration.');
+    END IF;
+    RETURN api_1._ok(200, json_build_object(
+        'peer', api_1._peer_object(peer),
+        'network', api_1._network_object(p.network_id, ctx.user_id),
+        'peers', (SELECT coalesce(json_agg(row_to_json(o)), '[]'::json)
+                    FROM (SELECT v.* FROM api_1._peers v
+                           WHERE v.network_id = p.network_id AND v.id <> peer
+                           ORDER BY v.name) o)));
+END
+$$;
+
+-- Who may: the device, its user, and moderators of the network above its role.
+CREATE FUNCTION api_1.peers_delete(ctx api_1.ctx, peer uuid) RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    p record;
+    a record;
+    evs api_1.event[];
+BEGIN
+    r := api_1._any(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    PERFORM api_1._lock_networks(ARRAY(SELECT x.network_id FROM goconnect.peers x
+                                        WHERE x.id = peer));
+    SELECT x.network_id, x.tenant_id, x.device_id, x.user_id, x.role, x.rev INTO p
+      FROM goconnect.peers x WHERE x.id = peer;
+    IF NOT FOUND THEN
+        RETURN api_1._not_found();
+    END IF;
+    SELECT x.* INTO a FROM api_1._network_access(ctx.user_id, p.network_id) x;
+    IF NOT FOUND OR NOT (a.joined OR a.tenant_rank >= 3 AND ctx.device_id IS NULL) THEN
+        RETURN api_1._not_found();
+    END IF;
+    IF p.user_id <> ctx.user_id AND (ctx.device_id IS NOT NULL OR a.rank < 2)
+       OR ctx.device_id <> p.device_id
+    THEN
+        RETURN api_1._forbidden('moderator');
+    END IF;
+    IF p.user_id <> ctx.user_id AND goconnect.role_rank(p.role) >= a.rank AND a.rank < 4 THEN
+        RETURN api_1._refuse(403, 'role_too_low', 'The peer belongs to somebody of your role or above.');
+    END IF;
+    IF NOT api_1._matches(ctx.if_match, p.rev) THEN
+        RETURN api_1._stale();
+    END IF;
+
+    evs := api_1._remove_peers(ARRAY[peer]);
+    -- in a statement of its own: it has to see what is left
+    evs := evs || api_1._event('device:' || p.device_id, 'revoked',
+               api_1._revoked('network', NULL, p.device_id, p.network_id, p.tenant_id,
+                              '{}', 'peer_deleted'))
+        || api_1._self_events(ARRAY[p.device_id]);
+    PERFORM api_1._audit(ctx, p.tenant_id, 'peer.delete', 'peer', peer,
+        jsonb_build_object('network_id', p.network_id, 'device_id', p.device_id));
+    RETURN api_1._ok(204, events => api_1._publish(evs));
+END
+$$;

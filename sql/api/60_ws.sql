@@ -1,0 +1,389 @@
+-- What the WebSocket side of the module asks for. Its reading functions are
+-- STABLE: all of one call is read in one snapshot.
+
+-- body: ticket_hash
+CREATE FUNCTION api_1.ws_ticket_create(ctx api_1.ctx, body jsonb) RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+BEGIN
+    r := api_1._any(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    INSERT INTO goconnect.ws_tickets (hash, session_id, expires_at)
+    VALUES (api_1._hash(body ->> 'ticket_hash'), ctx.session_id,
+            now() + interval '30 seconds');
+    RETURN api_1._ok(201, json_build_object('expires_in', 30));
+END
+$$;
+
+CREATE FUNCTION api_1.ws_ticket_take(ticket_hash text) RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    s record;
+BEGIN
+    DELETE FROM goconnect.ws_tickets t
+     USING goconnect.sessions x
+     WHERE t.hash = api_1._hash(ticket_hash) AND x.id = t.session_id
+       AND t.expires_at > now() AND x.expires_at > now()
+    RETURNING x.user_id, x.id, x.device_id INTO s;
+    IF NOT FOUND THEN
+        RETURN api_1._refuse(401, 'invalid_ticket', 'This ticket is not valid, or was used.');
+    END IF;
+    RETURN api_1._ok(200, json_build_object('user_id', s.user_id, 'session_id', s.id,
+                                            'device_id', s.device_id));
+END
+$$;
+
+-- Another epoch means that seq may have gone back: the timeline changes when a
+-- standby takes over, the system identifier when a dump was restored.
+CREATE FUNCTION api_1._epoch() RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT ltrim(left(pg_walfile_name(pg_current_wal_lsn()), 8), '0') || '-'
+        || to_hex(c.system_identifier)
+      FROM pg_control_system() c
+$$;
+
+-- The topics that a session may have: those it belongs to.
+CREATE FUNCTION api_1._own_topics(ctx api_1.ctx) RETURNS TABLE (topic text)
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN ctx.device_id IS NULL THEN 'user:' || ctx.user_id
+                ELSE 'device:' || ctx.device_id END
+    UNION ALL
+    SELECT CASE WHEN m.network_id IS NULL THEN 'tenant:' || m.tenant_id
+                ELSE 'network:' || m.network_id END || s.part
+      FROM goconnect.memberships m
+      JOIN goconnect.tenants t ON t.id = m.tenant_id AND t.deleted_at IS NULL
+     CROSS JOIN (VALUES (''), ('/staff')) AS s (part)
+     WHERE m.user_id = ctx.user_id AND m.status = 'active'
+       AND (ctx.device_id IS NULL OR m.network_id IS NOT NULL AND s.part = '')
+       AND (s.part = ''
+            OR goconnect.role_rank(m.role) >= 2
+            OR m.network_id IS NOT NULL
+               AND goconnect.role_rank(goconnect.effective_role(m.tenant_id, m.network_id,
+                                                                m.user_id)) >= 2)
+       AND (m.network_id IS NULL
+            OR EXISTS (SELECT FROM api_1._network_access(ctx.user_id, m.network_id) a
+                        WHERE a.joined))
+$$;
+
+CREATE FUNCTION api_1.ws_hello(ctx api_1.ctx) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+BEGIN
+    r := api_1._any(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    RETURN api_1._ok(200, json_build_object(
+        'session_id', ctx.session_id,
+        'user', (SELECT json_build_object('id', u.id, 'username', u.username)
+                   FROM goconnect.users u WHERE u.id = ctx.user_id),
+        'device', (SELECT json_build_object('id', d.id, 'name', d.name)
+                     FROM goconnect.devices d WHERE d.id = ctx.device_id),
+        'epoch', api_1._epoch(),
+        'topics', (SELECT coalesce(json_agg(json_build_object('topic', o.topic,
+                              'seq', coalesce(t.seq, 0)) ORDER BY o.topic), '[]'::json)
+                     FROM api_1._own_topics(ctx) o
+                     LEFT JOIN goconnect.topics t ON t.id = o.topic),
+        'peers', (SELECT coalesce(json_agg(json_build_object('network_id', p.network_id,
+                             'peer_id', p.id) ORDER BY p.network_id), '[]'::json)
+                    FROM goconnect.peers p WHERE p.device_id = ctx.device_id)));
+END
+$$;
+
+-- body: [{topic, seq}]. Out: {topics: [{topic, seq, resync, events,
+-- netmap_version, status, self}], refused: [{topic, code}]}; events holds what
+-- came after the seq that was asked for, at most 1,000 of a topic.
+CREATE FUNCTION api_1.ws_subscribe(ctx api_1.ctx, body jsonb) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    answer json;
+BEGIN
+    r := api_1._any(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    IF jsonb_typeof(body) <> 'array' OR jsonb_array_length(body) > 256 THEN
+        RETURN api_1._invalid('topics', 'invalid', 'At most 256 topics in a list.');
+    END IF;
+
+    WITH w AS MATERIALIZED (
+        SELECT x.place, x.value ->> 'topic' AS topic,
+               (x.value ->> 'seq')::bigint AS since,
+               p.part[1] AS kind, p.part[2]::uuid AS id, p.part[3] IS NOT NULL AS staff
+          FROM jsonb_array_elements(body) WITH ORDINALITY AS x (value, place)
+          LEFT JOIN LATERAL regexp_match(x.value ->> 'topic',
+              '^(user|device|tenant|network):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/staff)?$')
+              AS p (part) ON true
+    ), d AS MATERIALIZED (
+        SELECT w.*, coalesce(CASE w.kind
+            WHEN 'user' THEN
+                CASE WHEN w.id = ctx.user_id AND ctx.device_id IS NULL AND NOT w.staff
+                     THEN 'ok' END
+            WHEN 'device' THEN
+                CASE WHEN w.id = ctx.device_id AND NOT w.staff THEN 'ok' END
+            WHEN 'tenant' THEN
+                (SELECT CASE WHEN ctx.device_id IS NULL
+                              AND a.rank >= CASE WHEN w.staff THEN 2 ELSE 1 END
+                             THEN 'ok' ELSE 'forbidden' END
+                   FROM api_1._tenant_access(ctx.user_id, w.id) a)
+            WHEN 'network' THEN
+                (SELECT CASE WHEN w.staff AND (ctx.device_id IS NOT NULL OR a.rank < 2)
+                             THEN 'forbidden'
+                             WHEN a.joined OR a.tenant_rank >= 3 AND ctx.device_id IS NULL
+                             THEN 'ok' ELSE 'forbidden' END
+                   FROM api_1._network_access(ctx.user_id, w.id) a
+                  WHERE a.joined OR ctx.device_id IS NULL)
+            ELSE 'invalid_topic' END, 'not_found') AS code
+          FROM w
+    )
+    SELECT json_build_object(
+        'topics', (
+            SELECT coalesce(json_agg(json_build_object(
+                       'topic', d.topic,
+                       'seq', s.seq,
+                       'resync', d.since IS NOT NULL
+                                 AND coalesce(e.n, 0) IS DISTINCT FROM s.seq - d.since,
+                       'events', CASE WHEN coalesce(e.n, 0) = s.seq - d.since
+                                      THEN coalesce(e.frames, '[]'::json)
+                                      ELSE '[]'::json END,
+                       'netmap_version', v.version,
+                       'status', coalesce(o.status, '[]'::json),
+                       'self', CASE d.kind WHEN 'device' THEN api_1._self(d.id) END)
+                       ORDER BY d.place), '[]'::json)
+              FROM d
+             CROSS JOIN LATERAL (
+                 SELECT coalesce((SELECT t.seq FROM goconnect.topics t WHERE t.id = d.topic),
+                                 0) AS seq) s
+              LEFT JOIN LATERAL (
+                 SELECT count(*) AS n, json_agg(json_build_object('type', x.kind,
+                            'topic', x.topic, 'seq', x.seq, 'data', x.payload)
+                            ORDER BY x.seq) AS frames
+                   FROM goconnect.events x
+                  WHERE x.topic = d.topic AND x.seq > d.since
+                    AND s.seq - d.since <= 1000) e ON d.since < s.seq
+              LEFT JOIN LATERAL (
+                 SELECT n.netmap_version AS version FROM goconnect.networks n
+                  WHERE n.id = d.id AND d.kind = 'network' AND NOT d.staff) v ON true
+              LEFT JOIN LATERAL (
+                 SELECT json_agg(json_build_object('peer_id', p.id, 'status', 'online',
+                            'endpoint', p.endpoints[1])) AS status
+                   FROM goconnect.peers p
+                   JOIN goconnect.presence i ON i.device_id = p.device_id
+                  WHERE p.network_id = d.id AND d.kind = 'network' AND NOT d.staff) o ON true
+             WHERE d.code = 'ok'),
+        'refused', (
+            SELECT coalesce(json_agg(json_build_object('topic', d.topic, 'code', d.code)
+                                     ORDER BY d.place), '[]'::json)
+              FROM d WHERE d.code <> 'ok'))
+      INTO answer;
+    RETURN api_1._ok(200, answer);
+END
+$$;
+
+-- The whole map of a network and the topic's seq at the same moment.
+CREATE FUNCTION api_1.ws_netmap(ctx api_1.ctx, network uuid) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    map json;
+BEGIN
+    r := api_1._network_reader(ctx, network);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    map := api_1._netmap(network);
+    RETURN api_1._ok(200, json_build_object(
+        'network_id', map -> 'network_id', 'version', map -> 'version',
+        'seq', coalesce((SELECT t.seq FROM goconnect.topics t
+                          WHERE t.id = 'network:' || network), 0),
+        'network', map -> 'network', 'relays', map -> 'relays', 'dns', map -> 'dns',
+        'rules', map -> 'rules', 'peers', map -> 'peers'));
+END
+$$;
+
+-- The events of every transaction that was committed since an earlier call,
+-- whatever order their ids and commits came in. from_xid is what that call gave
+-- as next, and opaque: the snapshot up to which everything was seen (as text,
+-- xmin:xmax:in progress), and while a sweep has more than one page also the
+-- snapshot that it goes up to and the transaction it has come to. NULL begins
+-- now; a single number stands for everything from that transaction on.
+CREATE FUNCTION api_1.ws_sweep(from_xid text) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    seen pg_snapshot;
+    upto pg_snapshot := pg_current_snapshot();
+    done xid8;
+    stop xid8;
+    last xid8;
+    frames json;
+BEGIN
+    IF from_xid IS NULL THEN
+        RETURN api_1._ok(200, json_build_object('next', upto::text, 'more', false,
+                                                'events', '[]'::json));
+    END IF;
+    IF from_xid ~ '^[0-9]+$' THEN
+        from_xid := from_xid || ':' || from_xid || ':';
+    END IF;
+    seen := split_part(from_xid, '/', 1)::pg_snapshot;
+    IF strpos(from_xid, '/') > 0 THEN
+        upto := split_part(from_xid, '/', 2)::pg_snapshot;
+        done := split_part(from_xid, '/', 3)::xid8;
+    ELSE
+        done := '0'::xid8;
+    END IF;
+
+    -- the transaction of the thousandth event ends the page
+    SELECT e.xid INTO stop FROM goconnect.events e
+     WHERE e.xid >= pg_snapshot_xmin(seen) AND e.xid > done
+       AND e.xid < pg_snapshot_xmax(upto)
+       AND NOT pg_visible_in_snapshot(e.xid, seen) AND pg_visible_in_snapshot(e.xid, upto)
+     ORDER BY e.xid OFFSET 999 LIMIT 1;
+    SELECT max(e.xid), json_agg(json_build_object('type', e.kind, 'topic', e.topic,
+                                    'seq', e.seq, 'data', e.payload)
+                                ORDER BY e.topic, e.seq)
+      INTO last, frames
+      FROM goconnect.events e
+     WHERE e.xid >= pg_snapshot_xmin(seen) AND e.xid > done
+       AND e.xid < pg_snapshot_xmax(upto) AND (stop IS NULL OR e.xid <= stop)
+       AND NOT pg_visible_in_snapshot(e.xid, seen) AND pg_visible_in_snapshot(e.xid, upto);
+    RETURN api_1._ok(200, json_build_object(
+        'next', CASE WHEN stop IS NULL THEN upto::text
+                     ELSE seen::text || '/' || upto::text || '/' || last::text END,
+        'more', stop IS NOT NULL,
+        'events', coalesce(frames, '[]'::json)));
+END
+$$;
+
+-- The peer_status frames of devices, one for each network, or for each 200
+-- peers of it.
+CREATE FUNCTION api_1._status_frames(devices uuid[], word text) RETURNS json[]
+LANGUAGE sql STABLE AS $$
+    SELECT array_agg(json_build_object('type', 'peer_status',
+               'topic', 'network:' || g.network_id,
+               'data', CASE WHEN g.n = 1 THEN
+                   json_build_object('network_id', g.network_id, 'peer_id', g.first,
+                                     'status', word, 'endpoint', g.endpoint)
+               ELSE json_build_object('network_id', g.network_id, 'peers', g.peers) END))
+      FROM (SELECT f.network_id, count(*) AS n, (array_agg(f.id))[1] AS first,
+                   (array_agg(f.endpoint))[1] AS endpoint,
+                   json_agg(json_build_object('peer_id', f.id, 'status', word,
+                                              'endpoint', f.endpoint)) AS peers
+              FROM (SELECT p.id, p.network_id, p.endpoints[1] AS endpoint,
+                           row_number() OVER (PARTITION BY p.network_id) AS place
+                      FROM goconnect.peers p WHERE p.device_id = ANY (devices)) f
+             GROUP BY f.network_id, f.place / 200) g
+$$;
+
+-- What a worker tells every few seconds: the devices that came to its sockets
+-- and went from them. node names the worker (not the machine), anew at each
+-- start. frames is what changed for everybody; known false means that the
+-- database does not know this node (it is new, or the unlogged state was lost
+-- in a crash), so that the next call has to list all devices that are online.
+CREATE FUNCTION api_1.ws_presence(node uuid, body jsonb) RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    known boolean := EXISTS (SELECT FROM goconnect.nodes n WHERE n.id = node);
+    came uuid[] := '{}';
+    went uuid[] := '{}';
+    lost uuid[] := '{}';
+    online uuid[] := ARRAY(SELECT x.value::uuid
+                             FROM jsonb_array_elements_text(body -> 'online') x);
+    offline uuid[] := ARRAY(SELECT x.value::uuid
+                              FROM jsonb_array_elements_text(body -> 'offline') x);
+BEGIN
+    INSERT INTO goconnect.nodes AS n (id) VALUES (node)
+    ON CONFLICT (id) DO UPDATE SET seen_at = now();
+
+    -- a node that is silent has lost its sockets
+    IF EXISTS (SELECT FROM goconnect.nodes n WHERE n.seen_at < now() - interval '20 seconds') THEN
+        WITH dead AS (
+            DELETE FROM goconnect.nodes n
+             WHERE n.id IN (SELECT o.id FROM goconnect.nodes o
+                             WHERE o.seen_at < now() - interval '20 seconds'
+                               FOR UPDATE SKIP LOCKED)
+            RETURNING n.id
+        ), gone AS (
+            DELETE FROM goconnect.presence s USING dead WHERE s.node_id = dead.id
+            RETURNING s.device_id
+        )
+        SELECT coalesce(array_agg(g.device_id), '{}') INTO lost FROM gone g;
+    END IF;
+    WITH d AS (
+        DELETE FROM goconnect.presence s
+         WHERE s.node_id = node AND s.device_id = ANY (offline)
+        RETURNING s.device_id
+    )
+    SELECT coalesce(array_agg(d.device_id), '{}') INTO went FROM d;
+
+    IF cardinality(online) > 0 THEN
+        WITH i AS (
+            INSERT INTO goconnect.presence AS s (device_id, node_id)
+            SELECT d.id, node
+              FROM (SELECT x.id FROM goconnect.devices x WHERE x.id = ANY (online)
+                     ORDER BY x.id FOR KEY SHARE) d
+            ON CONFLICT (device_id) DO UPDATE SET node_id = excluded.node_id, since = now()
+            RETURNING s.device_id, s.xmax = 0 AS fresh
+        )
+        SELECT coalesce(array_agg(i.device_id) FILTER (WHERE i.fresh), '{}') INTO came FROM i;
+    END IF;
+
+    -- a device that a dead node lost and that is here now never went
+    went := went || ARRAY(SELECT l.id FROM unnest(lost) AS l (id)
+                           WHERE NOT l.id = ANY (online));
+    PERFORM api_1._seen(came || went);
+    PERFORM api_1._sweep();
+    RETURN api_1._ok(200, json_build_object('known', known,
+        'frames', array_to_json(coalesce(api_1._status_frames(went, 'offline'), '{}')
+                                || coalesce(api_1._status_frames(came, 'online'), '{}'))));
+END
+$$;
+
+-- body: endpoints. Where the calling device may be reached in the network.
+CREATE FUNCTION api_1.ws_endpoints(ctx api_1.ctx, network uuid, body jsonb)
+RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    e record;
+    peer uuid;
+BEGIN
+    r := api_1._any(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    IF ctx.device_id IS NULL THEN
+        RETURN api_1._refuse(403, 'device_required', 'Only a device has endpoints.');
+    END IF;
+    SELECT x.list, x.errors INTO e FROM api_1._endpoints(body -> 'endpoints') x;
+    IF cardinality(e.errors) > 0 THEN
+        RETURN api_1._invalid(e.errors);
+    END IF;
+    PERFORM FROM goconnect.peers p
+      WHERE p.network_id = network AND p.device_id = ctx.device_id AND p.endpoints = e.list;
+    IF FOUND THEN
+        RETURN api_1._ok(200, '{}');
+    END IF;
+
+    PERFORM api_1._lock_networks(ARRAY[network]);
+    UPDATE goconnect.peers p SET endpoints = e.list
+     WHERE p.network_id = network AND p.device_id = ctx.device_id
+       AND p.endpoints IS DISTINCT FROM e.list
+    RETURNING p.id INTO peer;
+    IF peer IS NULL THEN
+        IF EXISTS (SELECT FROM goconnect.peers p
+                    WHERE p.network_id = network AND p.device_id = ctx.device_id)
+        THEN
+            RETURN api_1._ok(200, '{}');
+        END IF;
+        RETURN api_1._not_found();
+    END IF;
+    RETURN api_1._ok(200, '{}', events => api_1._publish(ARRAY[
+        api_1._event('network:' || network, 'netmap_delta',
+                     api_1._delta(network, ARRAY[peer], '{}'))]));
+END
+$$;

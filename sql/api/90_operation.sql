@@ -1,0 +1,115 @@
+-- Operation: readiness, and the housekeeping that the heartbeat of the nodes
+-- carries.
+
+-- grants_ok: who is logged in may call exactly what he should and reach no
+-- table.
+CREATE FUNCTION api_1.ready() RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    me name := session_user;
+    ok boolean;
+BEGIN
+    SELECT bool_and(has_function_privilege(me, p.oid, 'EXECUTE')
+                    = (p.proname !~ '^_'))
+      INTO ok
+      FROM pg_proc p WHERE p.pronamespace = 'api_1'::regnamespace;
+    ok := ok
+        AND NOT EXISTS (SELECT FROM pg_class c
+                         WHERE c.relnamespace IN ('goconnect'::regnamespace,
+                                                  'api_1'::regnamespace)
+                           AND c.relkind IN ('r', 'v', 'p', 'm')
+                           AND has_table_privilege(me, c.oid,
+                                   'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER'))
+        AND NOT has_schema_privilege(me, 'goconnect', 'USAGE')
+        AND NOT has_schema_privilege(me, 'api_1', 'CREATE')
+        AND NOT has_database_privilege(me, current_database(), 'CREATE');
+    RETURN (SELECT api_1._ok(200, json_build_object('version', v.version,
+                        'compatible_from', v.compatible_from, 'grants_ok', ok))
+              FROM goconnect.schema_version v ORDER BY v.version DESC LIMIT 1);
+END
+$$;
+
+-- When these devices were last here, for them and for their peers.
+CREATE FUNCTION api_1._seen(devices uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF cardinality(devices) > 0 THEN
+        UPDATE goconnect.devices d SET last_seen = now() WHERE d.id = ANY (devices);
+        UPDATE goconnect.peers p SET last_seen = now() WHERE p.device_id = ANY (devices);
+    END IF;
+END
+$$;
+
+-- Removes what has had its time, a bounded number of rows at a time, once a
+-- minute over all nodes.
+CREATE FUNCTION api_1._sweep() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    batch integer := 2000;
+    gone uuid;
+BEGIN
+    PERFORM FROM goconnect.chores c
+      WHERE c.name = 'sweep' AND c.done_at < now() - interval '1 minute'
+        FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE goconnect.chores c SET done_at = now() WHERE c.name = 'sweep';
+
+    PERFORM api_1._seen(ARRAY(
+        SELECT d.id FROM goconnect.devices d
+          JOIN goconnect.presence s ON s.device_id = d.id
+         WHERE d.last_seen < now() - interval '5 minutes'
+         ORDER BY d.id LIMIT batch));
+
+    DELETE FROM goconnect.ws_tickets t WHERE t.hash IN (
+        SELECT o.hash FROM goconnect.ws_tickets o WHERE o.expires_at < now() LIMIT batch);
+    DELETE FROM goconnect.sessions s WHERE s.id IN (
+        SELECT o.id FROM goconnect.sessions o WHERE o.expires_at < now() LIMIT batch);
+    DELETE FROM goconnect.device_codes c WHERE c.hash IN (
+        SELECT o.hash FROM goconnect.device_codes o WHERE o.expires_at < now() LIMIT batch);
+    DELETE FROM goconnect.reset_links l WHERE l.expires_at < now();
+    DELETE FROM goconnect.idempotency i WHERE (i.user_id, i.key) IN (
+        SELECT o.user_id, o.key FROM goconnect.idempotency o
+         WHERE o.created_at < now() - interval '24 hours' LIMIT batch);
+    DELETE FROM goconnect.invites i WHERE i.id IN (
+        SELECT o.id FROM goconnect.invites o
+         WHERE o.expires_at < now() - interval '30 days' LIMIT batch);
+    DELETE FROM goconnect.events e WHERE (e.topic, e.seq) IN (
+        SELECT o.topic, o.seq FROM goconnect.events o
+         WHERE o.created_at < now() - interval '72 hours' LIMIT batch);
+    DELETE FROM goconnect.topics t WHERE t.id IN (
+        SELECT o.id FROM goconnect.topics o
+         WHERE o.ended_at < now() - interval '72 hours' LIMIT 100);
+    WITH over AS (
+        DELETE FROM goconnect.bans b WHERE b.until < now()
+        RETURNING b.tenant_id, b.network_id, b.user_id
+    )
+    DELETE FROM goconnect.memberships m USING over o
+     WHERE m.tenant_id = o.tenant_id AND m.network_id IS NOT DISTINCT FROM o.network_id
+       AND m.user_id = o.user_id AND m.status = 'banned';
+    DELETE FROM goconnect.messages m WHERE m.id IN (
+        SELECT o.id FROM goconnect.tenants t
+          JOIN goconnect.messages o ON o.tenant_id = t.id
+         WHERE t.settings ? 'retention_days'
+           AND o.created_at < now() - (t.settings ->> 'retention_days')::integer
+                                      * interval '1 day'
+         LIMIT batch);
+
+    -- a deleted tenant: first its messages, then the rest with it
+    SELECT t.id INTO gone FROM goconnect.tenants t
+     WHERE t.deleted_at IS NOT NULL ORDER BY t.deleted_at LIMIT 1
+       FOR UPDATE SKIP LOCKED;
+    IF FOUND THEN
+        DELETE FROM goconnect.messages m WHERE m.id IN (
+            SELECT o.id FROM goconnect.messages o WHERE o.tenant_id = gone LIMIT batch);
+        IF NOT FOUND THEN
+            DELETE FROM goconnect.memberships m WHERE m.id IN (
+                SELECT o.id FROM goconnect.memberships o WHERE o.tenant_id = gone LIMIT batch);
+        END IF;
+        IF NOT FOUND THEN
+            DELETE FROM goconnect.tenants t WHERE t.id = gone;
+        END IF;
+    END IF;
+END
+$$;
