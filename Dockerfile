@@ -13,7 +13,7 @@ RUN apt-get update -q \
     && apt-get install -y -q --no-install-recommends nginx libpq5 libjansson4 \
         libjwt0 libssl3 postgresql-client-15 ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin \
+    && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin \
         goconnect \
     && install -d -o goconnect -g goconnect /run/goconnect
 COPY --from=build /out /opt/goconnect
