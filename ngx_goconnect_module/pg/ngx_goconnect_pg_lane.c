@@ -137,7 +137,7 @@ ngx_goconnect_pg_lane_dispatch(ngx_goconnect_pg_lane_t *lane)
         }
 
         ngx_goconnect_pg_lane_remove(lane, job);
-        ngx_goconnect_pg_conn_send(conn, job);
+        ngx_goconnect_pg_pipeline_send(conn, job);
     }
 }
 

@@ -137,10 +137,33 @@ extern ngx_goconnect_pg_pool_t ngx_goconnect_pg_pool;
 
 void ngx_goconnect_pg_conn_init(ngx_goconnect_pg_conn_t *conn);
 void ngx_goconnect_pg_conn_start(ngx_goconnect_pg_conn_t *conn);
-void ngx_goconnect_pg_conn_send(ngx_goconnect_pg_conn_t *conn,
-                                ngx_goconnect_pg_job_t *job);
+/* prepared: it takes calls from now on */
+void ngx_goconnect_pg_conn_up(ngx_goconnect_pg_conn_t *conn);
+/*
+ * The end of a connection, whatever its state, and the begin of the wait for
+ * the next one.  Not to be called from below ngx_goconnect_pg_call_send():
+ * post conn->broken there.
+ */
+void ngx_goconnect_pg_conn_fail(ngx_goconnect_pg_conn_t *conn,
+                                const char *what);
 /* at the worker's exit: no `done` runs */
 void ngx_goconnect_pg_conn_destroy(ngx_goconnect_pg_conn_t *conn);
+
+/* what is told before: NGX_OK or NGX_ERROR */
+
+ngx_int_t ngx_goconnect_pg_prepare_send(ngx_goconnect_pg_conn_t *conn);
+/* of its next command; NGX_DONE: it was the last one */
+ngx_int_t ngx_goconnect_pg_prepare_answer(ngx_goconnect_pg_conn_t *conn,
+                                          PGresult *res);
+
+/* the pipeline of a connection */
+
+void ngx_goconnect_pg_pipeline_send(ngx_goconnect_pg_conn_t *conn,
+                                    ngx_goconnect_pg_job_t *job);
+/* takes what has come; NGX_ERROR: the connection is gone by now */
+ngx_int_t ngx_goconnect_pg_pipeline_read(ngx_goconnect_pg_conn_t *conn);
+/* ends what was in flight on a connection that has been closed */
+void ngx_goconnect_pg_pipeline_lose(ngx_goconnect_pg_conn_t *conn);
 
 /* lanes */
 
