@@ -218,7 +218,7 @@ sub _template {
         "cd $ROOT && { echo $user; dpkg-query -W -f='\${Version}' postgresql-15; "
             . 'find sql -type f | LC_ALL=C sort | xargs cat; } | cksum');
     $key =~ s/\D+/-/g;
-    my $tar = "$BUILD/test/cluster-${key}v1.tar";
+    my $tar = "$BUILD/test/cluster-${key}v2.tar";
     open my $lock, '>', "$BUILD/test/cluster.lock" or croak $!;
     flock $lock, LOCK_EX;
     return $tar if -e $tar;
@@ -237,7 +237,7 @@ sub _template {
         fsync = off
         full_page_writes = off
         synchronous_commit = on
-        wal_level = minimal
+        wal_level = replica
         max_wal_senders = 0
         autovacuum_naptime = 10s
         logging_collector = off
