@@ -84,7 +84,7 @@ struct member {
     loop_timer_t ask;   /* for the netmap once more */
     struct backoff backoff;
     char endpoints[1024]; /* as last told the server */
-    char problem[256];
+    char problem[320];
     /* as last observed */
     int live;   /* the interface is up */
     int active; /* peers with a session */

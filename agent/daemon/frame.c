@@ -189,7 +189,7 @@ frame_netmap(uplink_t *uplink, json_t *frame, json_t *data)
 
     case NETMAP_MORE:
         member->awaiting = 1;
-        loop_timer_set(uplink->daemon->loop, &member->ask, 30000);
+        loop_timer_set(uplink->daemon->loop, &member->ask, UPLINK_NETMAP_MS);
         return;
 
     case NETMAP_STALE:

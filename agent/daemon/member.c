@@ -475,7 +475,7 @@ member_posted(void *arg, const http_answer_t *answer)
         return;
     }
 
-    snprintf(member->problem, sizeof(member->problem), "%.255s",
+    snprintf(member->problem, sizeof(member->problem), "%.319s",
              answer->err.text);
 
     if (answer->status >= 400 && answer->status < 500 &&

@@ -20,7 +20,6 @@
 #define UPLINK_RESTART_MS 2000   /* 1012: the server comes back */
 #define UPLINK_REPLACED_MS 60000 /* 4009: somebody else is this device */
 #define UPLINK_PACE_MS 100       /* 20 messages a second are allowed */
-#define UPLINK_NETMAP_MS 30000   /* a netmap that was asked for */
 
 /* Close codes: docs/protocol.md, Limits and close codes. */
 enum {

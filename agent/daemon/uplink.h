@@ -3,6 +3,9 @@
 
 #include "daemon/daemon.h"
 
+/* A netmap that was asked for comes within, part by part. */
+#define UPLINK_NETMAP_MS 30000
+
 /*
  * The control connection: token, WebSocket, hello, subscriptions; made again
  * whenever it is lost. It is the only thing of the daemon that may be away:
@@ -31,7 +34,7 @@ struct uplink {
     unsigned last_code;
     char session_id[DAEMON_ID_SIZE];
     char epoch[64];
-    char problem[256];
+    char problem[320];
 };
 
 

@@ -113,6 +113,7 @@ wire_name_taken(const char *name, void *data)
 static int
 wire_name(member_t *member)
 {
+    char name[ACTUAL_NAME_SIZE];
     err_t err;
 
     if (member->interface[0] != '\0') {
@@ -120,11 +121,12 @@ wire_name(member_t *member)
     }
 
     if (!desired_name(member->map->slug, member->id, wire_name_taken,
-                      member->daemon, member->interface)) {
-        member->interface[0] = '\0';
+                      member->daemon, name)) {
         wire_problem(member, "every name for its interface is taken");
         return -1;
     }
+
+    memcpy(member->interface, name, sizeof(member->interface));
 
     if (member_write(member, &err) == -1) {
         member->interface[0] = '\0';
@@ -618,7 +620,6 @@ static int
 wire_open_backend(daemon_t *daemon, err_t *err)
 {
     char folder[PATH_MAX];
-    const char *name = daemon->config->backend;
     struct backend_config config;
     struct error error;
 
@@ -629,7 +630,7 @@ wire_open_backend(daemon_t *daemon, err_t *err)
         return -1;
     }
 
-    config.name = strcmp(name, "userspace") == 0 ? "wireguard-go" : name;
+    config.name = daemon->config->backend;
     config.state_dir = folder;
     daemon->backend = backend_open(&config, &error);
 

@@ -436,6 +436,8 @@ http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         return -1;
 
     case LWS_CALLBACK_CLOSED_CLIENT_HTTP:
+    case LWS_CALLBACK_WSI_DESTROY: /* its own timeouts end so alone */
+        lws_set_opaque_user_data(wsi, NULL);
         http_closed(http);
         return 0;
 

@@ -359,6 +359,8 @@ socket_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         return 0;
 
     case LWS_CALLBACK_CLIENT_CLOSED:
+    case LWS_CALLBACK_WSI_DESTROY: /* its own timeouts end so alone */
+        lws_set_opaque_user_data(wsi, NULL);
         socket_closed(socket);
         return 0;
 
