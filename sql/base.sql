@@ -85,9 +85,18 @@ $$;
 
 CREATE OR REPLACE FUNCTION goconnect.api_wanted(n integer, sum text)
 RETURNS boolean
-LANGUAGE sql AS $$
-    SELECT NOT EXISTS (SELECT FROM goconnect.schema_version v
-                        WHERE v.version = n AND v.checksum = sum)
+LANGUAGE plpgsql AS $$
+DECLARE
+    newest integer;
+BEGIN
+    SELECT max(v.version) INTO newest FROM goconnect.schema_version v;
+    IF newest > n THEN
+        RAISE EXCEPTION 'the database is newer than this release: it has api_%', newest
+            USING HINT = 'Run the migrate of the newer release.';
+    END IF;
+    RETURN NOT EXISTS (SELECT FROM goconnect.schema_version v
+                        WHERE v.version = n AND v.checksum = sum);
+END
 $$;
 
 -- Makes room for the functions of api_N. The types stay: the module's prepared

@@ -23,6 +23,15 @@ BEGIN
 END
 $roles$;
 
+-- Who creates roles without being a superuser is not in them by that.
+DO $member$
+BEGIN
+    IF NOT pg_has_role(current_user, 'goconnect_owner', 'MEMBER') THEN
+        EXECUTE format('GRANT goconnect_owner TO %I', current_user);
+    END IF;
+END
+$member$;
+
 -- Settings of the module's sessions. The functions have no SET clause (it
 -- costs more than qualified names do), so the session carries these.
 DO $settings$

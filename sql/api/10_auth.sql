@@ -35,7 +35,7 @@ BEGIN
     SELECT array_agg(p.network_id) INTO nets
       FROM goconnect.peers p WHERE p.device_id = device;
     PERFORM api_1._lock_networks(nets);
-    PERFORM FROM goconnect.devices d WHERE d.id = device FOR UPDATE;
+    PERFORM FROM goconnect.devices d WHERE d.id = device FOR NO KEY UPDATE;
     IF EXISTS (SELECT FROM goconnect.peers p
                 WHERE p.device_id = device AND NOT p.network_id = ANY (coalesce(nets, '{}')))
     THEN

@@ -189,7 +189,7 @@ BEGIN
     IF r.status IS NOT NULL THEN
         RETURN r;
     END IF;
-    PERFORM FROM goconnect.tenants t WHERE t.id = tenant FOR UPDATE;
+    PERFORM FROM goconnect.tenants t WHERE t.id = tenant FOR NO KEY UPDATE;
     SELECT x.* INTO a FROM api_1._tenant_access(ctx.user_id, tenant) x;
     IF NOT FOUND THEN
         RETURN api_1._not_found();

@@ -373,7 +373,7 @@ BEGIN
     PERFORM FROM goconnect.tenants t
       WHERE t.id = (SELECT n.tenant_id FROM goconnect.networks n WHERE n.id = network)
         FOR SHARE;
-    PERFORM FROM goconnect.networks n WHERE n.id = network FOR UPDATE;
+    PERFORM api_1._lock_networks(ARRAY[network]);
     SELECT x.* INTO a FROM api_1._network_access(ctx.user_id, network) x;
     IF NOT FOUND THEN
         RETURN api_1._not_found();

@@ -276,7 +276,7 @@ LANGUAGE sql STABLE AS $$
               FROM (SELECT p.id, p.network_id, p.endpoints[1] AS endpoint,
                            row_number() OVER (PARTITION BY p.network_id) AS place
                       FROM goconnect.peers p WHERE p.device_id = ANY (devices)) f
-             GROUP BY f.network_id, f.place / 200) g
+             GROUP BY f.network_id, (f.place - 1) / 200) g
 $$;
 
 -- What a worker tells every few seconds: the devices that came to its sockets

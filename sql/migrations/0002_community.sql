@@ -147,6 +147,43 @@ CREATE TRIGGER memberships_touch
     BEFORE UPDATE OF role, status, note, joined_at ON goconnect.memberships
     FOR EACH ROW EXECUTE FUNCTION goconnect.touch();
 
+-- A tenant always has an owner. Whoever takes the role from one waits for the
+-- tenant's row, so that two owners cannot go at once.
+CREATE FUNCTION goconnect.keep_an_owner() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM goconnect.tenants t
+      WHERE t.id = OLD.tenant_id AND t.deleted_at IS NULL
+        FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    PERFORM FROM goconnect.memberships m
+      WHERE m.tenant_id = OLD.tenant_id AND m.network_id IS NULL
+        AND m.role = 'owner' AND m.status = 'active';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'integrity_constraint_violation',
+            MESSAGE = 'a tenant needs an owner',
+            CONSTRAINT = 'memberships_owner_check';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER memberships_owner_update
+    AFTER UPDATE OF role, status ON goconnect.memberships
+    FOR EACH ROW
+    WHEN (OLD.network_id IS NULL AND OLD.role = 'owner' AND OLD.status = 'active'
+          AND (NEW.role <> 'owner' OR NEW.status <> 'active'))
+    EXECUTE FUNCTION goconnect.keep_an_owner();
+
+CREATE TRIGGER memberships_owner_delete
+    AFTER DELETE ON goconnect.memberships
+    FOR EACH ROW
+    WHEN (OLD.network_id IS NULL AND OLD.role = 'owner' AND OLD.status = 'active')
+    EXECUTE FUNCTION goconnect.keep_an_owner();
+
 -- Why, by whom and until when; that somebody is banned stands in memberships.
 CREATE TABLE goconnect.bans (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
