@@ -84,7 +84,7 @@ ngx_goconnect_check_characters(const ngx_goconnect_field_t *field,
         visible |= (u_char) p[i] > ' ';
     }
 
-    if (!visible && field->min > 0) {
+    if (!visible && field->min > 0 && chars > 0) {
         return ngx_goconnect_bad("blank", "This must not be blank.");
     }
 
