@@ -573,7 +573,7 @@ sub _clean {
     delete $alive{ 0 + $self };
     $self->halt('TERM') if $self->{master};
     if ($ENV{GOCONNECT_KEEP}) {
-        Test::More::diag("kept: $self->{dir}");
+        print STDERR "# kept: $self->{dir}\n";
     } else {
         system 'rm', '-rf', $self->{dir};
     }
@@ -591,7 +591,7 @@ sub DESTROY {
     local ($?, $!, $@);
     if ($self->{master}) {
         my @line = $self->bad_lines;
-        Test::More::diag(join "\n", 'the server was not stopped by the test; its log:', @line)
+        print STDERR map { "# $_\n" } 'the server was not stopped by the test; its log:', @line
             if @line;
     }
     $self->_clean;
