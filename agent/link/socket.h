@@ -11,8 +11,8 @@
 typedef struct socket_link socket_link_t;
 
 #define SOCKET_CONNECT_MS 20000
-#define SOCKET_PING_S 20
-#define SOCKET_DEAD_S 40
+#define SOCKET_PING_S 15
+#define SOCKET_DEAD_S 25
 #define SOCKET_MESSAGE_MAX (4 * 1024 * 1024)
 #define SOCKET_QUEUE_MAX 256 /* messages not yet written */
 
