@@ -440,7 +440,7 @@ function follow() {
   if (!me) return;
 
   const topics = [`user:${me.id}`];
-  for (const tenant of items('tenants')) topics.push(`tenant:${tenant.id}`);
+  for (const { id, role } of items('tenants')) if (role) topics.push(`tenant:${id}`);
   for (const key of Object.keys(res)) {
     if (!key.startsWith('networks:')) continue;
     for (const network of items(key)) {

@@ -279,18 +279,21 @@ export function Dialog({ title, children, onClose, wide }) {
 
 // Asks before something that cannot be taken back.
 export function Confirm({ title, text, button, work, onClose }) {
-  const [run, busy] = useAction(async () => {
+  async function submit() {
     await work();
     onClose();
-  });
+  }
 
   return html`
     <${Dialog} title=${title} onClose=${onClose}>
       <p>${text}</p>
-      <footer class="actions">
-        <${Button} onClick=${onClose}>${t('action.cancel')}</>
-        <${Button} tone="danger" busy=${busy} onClick=${run}>${button}</>
-      </footer>
+      <${Form} submit=${submit} label=${title}>
+        ${({ busy }) => html`
+          <footer class="actions">
+            <${Button} onClick=${onClose}>${t('action.cancel')}</>
+            <${Button} type="submit" tone="danger" busy=${busy}>${button}</>
+          </footer>`}
+      </>
     </>`;
 }
 
@@ -366,6 +369,8 @@ export function Toasts() {
 
 // The code of an invite from what somebody pasted: a link, or the code alone.
 export function inviteCode(text) {
-  const found = /(?:\/i\/|^)([0-9A-Za-z]{10})\/?$/.exec(text.trim());
-  return found ? found[1].toUpperCase() : null;
+  const found = /(?:\/i\/|^)([0-9A-Za-z-]{10,16})\/?$/.exec(text.trim());
+  const code = found?.[1].replaceAll('-', '').toUpperCase();
+
+  return code?.length === 10 ? code : null;
 }

@@ -23,7 +23,8 @@ export function Home({ tenants, ...rest }) {
             <li key=${tenant.id}><a class="card-link" href=${`/t/${tenant.id}`}>
               <${Avatar} name=${tenant.name} id=${tenant.id} />
               <span><strong>${tenant.name}</strong>
-                <small>${t('tenant.members', { count: tenant.member_count })}</small></span></a></li>`)}
+                <small>${tenant.role ? t('tenant.members', { count: tenant.member_count })
+                  : t('home.pending')}</small></span></a></li>`)}
         </ul>`}
       <div class="choices">
         <section class="card">

@@ -117,12 +117,20 @@ function Gate({ network }) {
 }
 
 
+// How one may come in, and who sees the network at all.
+const POLICIES = {
+  open: { join_policy: 'open', visibility: 'public' },
+  invite: { join_policy: 'invite', visibility: 'public' },
+  hidden: { join_policy: 'invite', visibility: 'private' },
+};
+
+
 export function CreateNetwork({ tenant, onClose }) {
   const key = useMemo(() => crypto.randomUUID(), []);
 
-  async function submit({ name, cidr, join_policy: policy }) {
+  async function submit({ name, cidr, policy }) {
     const network = await createNetwork(tenant.id, {
-      name: name.trim(), join_policy: policy, ...(cidr.trim() && { cidr: cidr.trim() }),
+      name: name.trim(), ...POLICIES[policy], ...(cidr.trim() && { cidr: cidr.trim() }),
     }, key);
 
     onClose();
@@ -136,8 +144,8 @@ export function CreateNetwork({ tenant, onClose }) {
           <${Field} label=${t('network.name')} name="name" required maxlength="64" autocomplete="off"
             pattern=".*\\S.*" data-wrong=${t('field.required')}
             placeholder=${t('network.name.placeholder')} error=${errors.name} />
-          <${Field} label=${t('network.policy')} name="join_policy" error=${errors.join_policy}
-            options=${['open', 'invite'].map((value) => [value, t(`network.policy.${value}`)])} />
+          <${Field} label=${t('network.policy')} name="policy" error=${errors.policy}
+            options=${Object.keys(POLICIES).map((value) => [value, t(`network.policy.${value}`)])} />
           <${Field} label=${t('network.cidr')} name="cidr" autocomplete="off" spellcheck=${false}
             placeholder="100.64.0.0/24" hint=${t('network.cidr.hint')} error=${errors.cidr} />
           <footer class="actions">

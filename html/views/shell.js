@@ -60,7 +60,7 @@ export function Shell({ route }) {
       ${t('app.skip')}</a>
     <div class="shell" data-panel=${panel ?? ''}>
       <${Banner} />
-      <div class="nav" id="nav">
+      <div class="nav" id="nav" role="region" aria-label=${t('nav.menu')}>
         <${Rail} tenants=${tenants.items} route=${route} />
         <${Sidebar} tenant=${tenant} route=${route} me=${me} />
       </div>
@@ -78,7 +78,7 @@ function Page({ route, tenant, tenants, ...rest }) {
     return tenants.status === 'loading' || tenants.status === 'none'
       ? html`<${Loading} />` : html`<${Unknown} ...${rest} />`;
   }
-  if (tenant?.pending) return html`<${Pending} tenant=${tenant} ...${rest} />`;
+  if (tenant && !tenant.role) return html`<${Pending} tenant=${tenant} ...${rest} />`;
 
   switch (route.name) {
     case 'home': return html`<${Home} tenants=${tenants} ...${rest} />`;

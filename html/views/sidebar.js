@@ -27,7 +27,7 @@ export const Sidebar = ({ tenant, route, me }) => html`
 
 
 function Tenant({ tenant, route }) {
-  const networks = useResource(tenant.pending ? null : `networks:${tenant.id}`);
+  const networks = useResource(tenant.role ? `networks:${tenant.id}` : null);
   const unread = useModel((s) => s.unread);
   const [dialog, setDialog] = useState(null);
   const admin = atLeast(tenant.role, 'admin');
@@ -47,7 +47,7 @@ function Tenant({ tenant, route }) {
         aria-current=${route.name === 'settings' ? 'page' : undefined}
         label=${t('nav.settings', { name: tenant.name })} />`}
     </div>
-    ${!tenant.pending && html`
+    ${tenant.role && html`
       <nav class="channels" aria-label=${tenant.name}>
         ${admin && html`<${Button} tone="wide invite-button" icon="link" onClick=${() => setDialog('invite')}>
           ${t('nav.invite')}</>`}

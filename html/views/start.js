@@ -1,46 +1,64 @@
 // First steps: the two commands that put a device on a network.
 
-import { html, useState } from '/lib/preact.js';
-import { useResource } from '/model.js';
-import { atLeast } from '/roles.js';
+import { html, useEffect, useState } from '/lib/preact.js';
+import { load, resource, useModel, useResource } from '/model.js';
 import { useRoute } from '/router.js';
 import { t } from '/strings.js';
-import { Button, Command, Loading } from '/ui.js';
+import { Command, Field, Loading } from '/ui.js';
 import { DeviceList, useDevices } from '/views/devices.js';
-import { Invite } from '/views/invites.js';
 import { Head } from '/views/page.js';
+
+const TENANTS_MAX = 20;               // whose networks are looked up
+
+
+// All networks that one could put a device on: [{tenant, network}]
+function useNetworks() {
+  const tenants = useResource('tenants').items.filter((tenant) => tenant.role)
+    .slice(0, TENANTS_MAX);
+  const res = useModel((s) => s.res);
+  const ids = tenants.map((tenant) => tenant.id).join();
+
+  useEffect(() => {
+    for (const { id } of tenants) {
+      if (resource(`networks:${id}`).status === 'none') load(`networks:${id}`);
+    }
+  }, [ids]);
+
+  return tenants.flatMap((tenant) => (res[`networks:${tenant.id}`]?.items ?? [])
+    .filter((network) => network.joined || network.join_policy === 'open')
+    .map((network) => ({ tenant, network })));
+}
 
 
 export function Start(rest) {
   const devices = useDevices();
-  const tenants = useResource('tenants');
+  const networks = useNetworks();
   const { query } = useRoute();
-  const [inviting, setInviting] = useState(false);
-
-  const mine = tenants.items.filter((tenant) => atLeast(tenant.role, 'admin'));
-  const tenant = mine.find((one) => one.id === query.get('tenant')) ?? mine[0];
+  const [chosen, choose] = useState(query.get('network'));
+  const one = networks.find(({ network }) => network.id === chosen) ?? networks[0];
 
   return html`
     <${Head} title=${t('start.title')} ...${rest} />
     <div class="page">
-      <p class="lead">${t('start.text')}</p>
+      <p class="lead">${t('start.text')} ${t('start.root')}</p>
       <ol class="steps">
         <li><h2>${t('start.step.1')}</h2>
           <${Command} text=${`sudo goconnect login ${location.origin}`} />
           <p class="muted">${t('start.step.1.text')}</p></li>
         <li><h2>${t('start.step.2')}</h2>
-          <${Command} text=${`sudo goconnect join ${location.origin}/i/CODE`} />
-          <p class="muted">${t('start.step.2.text')}</p>
-          ${tenant && html`<p><${Button} icon="link" onClick=${() => setInviting(true)}>
-            ${t('start.step.2.network')}</></p>`}</li>
+          ${networks.length > 1 && html`
+            <${Field} label=${t('start.network')} name="network" value=${one.network.id}
+              onChange=${(event) => choose(event.currentTarget.value)}
+              options=${networks.map(({ tenant, network }) => [network.id,
+                t('start.network.name', { network: network.name, tenant: tenant.name })])} />`}
+          <${Command} text=${`sudo goconnect join ${one ? `${one.tenant.slug}/${one.network.slug}` : 'LINK'}`} />
+          <p class="muted">${t(one ? 'start.step.2.text' : 'start.step.2.link')}</p></li>
       </ol>
       <h2>${t('start.done')}</h2>
       ${devices.status !== 'ready' ? html`<${Loading} />`
         : devices.items.length ? html`<${DeviceList} devices=${devices.items} plain />`
           : html`<p class="note" role="status"><span class="spinner" aria-hidden="true"></span> ${t('start.waiting')}</p>`}
       <p>${t('start.check')}</p>
-      <${Command} text="goconnect status" />
-      ${inviting && html`<${Invite} tenant=${tenant} network=${query.get('network')}
-        onClose=${() => setInviting(false)} />`}
+      <${Command} text="sudo goconnect status" />
     </div>`;
 }
