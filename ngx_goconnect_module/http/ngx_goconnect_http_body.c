@@ -140,7 +140,11 @@ ngx_goconnect_http_body_take(ngx_goconnect_http_ctx_t *ctx)
             return ngx_goconnect_http_body_too_large(ctx);
         }
 
-        ngx_memcpy(ctx->buffer + ctx->received, link->buf->pos, size);
+        /* an empty body is a buffer without memory */
+        if (size != 0) {
+            ngx_memcpy(ctx->buffer + ctx->received, link->buf->pos, size);
+        }
+
         ctx->received += size;
         link->buf->pos = link->buf->last;
     }
