@@ -35,7 +35,10 @@ ngx_goconnect_text_reserve(ngx_goconnect_text_t *text, size_t len)
         return 0;
     }
 
-    ngx_memcpy(data, text->data, text->len);
+    if (text->len != 0) {
+        ngx_memcpy(data, text->data, text->len);
+    }
+
     text->data = data;
     text->size = size;
 
