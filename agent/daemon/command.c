@@ -89,6 +89,8 @@ command_status(daemon_t *daemon, control_call_t *call, json_t *request)
 
     (void) request;
 
+    wire_look(daemon);
+
     for (member = daemon->members; member != NULL; member = member->next) {
         json_array_append_new(networks, member_describe(member));
     }

@@ -470,7 +470,11 @@ member_posted(void *arg, const http_answer_t *answer)
             log_error("network %s: %s", member->name, err.text);
         }
 
-        uplink_subscribe_member(member);
+        /* `self` may have come before this answer and have done so */
+        if (member->map == NULL && !member->awaiting) {
+            uplink_subscribe_member(member);
+        }
+
         wire_sync(member->daemon);
         return;
     }

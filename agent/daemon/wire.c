@@ -15,6 +15,7 @@
 
 #define WIRE_SOON_MS 10
 #define WIRE_RETRY_MS 5000
+#define WIRE_PAUSE_MS 200
 #define WIRE_SETTLE_MS 300 /* address changes come in bursts */
 #define WIRE_ROUNDS 8
 #define WIRE_ACTIVE_S 180 /* Reject-After-Time of the WireGuard paper, 6.1 */
@@ -440,19 +441,21 @@ wire_tell_waiting(daemon_t *daemon, int failed)
 }
 
 
-/* When to look again: as the paths want it, or sooner after a failure. */
+/*
+ * When to look again: as the paths want it (UINT64_MAX: never), after a
+ * failure anyway, and never at once: a round takes time too.
+ */
 static void
 wire_schedule(wire_t *wire, int failed)
 {
-    int64_t deadline, now = loop_now(), next = now + WIRE_RETRY_MS;
-    int wanted = failed;
     member_t *member;
+    uint64_t deadline, now = (uint64_t) loop_now();
+    uint64_t next = failed ? now + WIRE_RETRY_MS : UINT64_MAX;
 
     for (member = wire->daemon->members; member != NULL;
          member = member->next) {
         if (wire_buildable(member)) {
-            wanted = 1;
-            deadline = (int64_t) paths_deadline(member->paths);
+            deadline = paths_deadline(member->paths);
 
             if (deadline < next) {
                 next = deadline;
@@ -460,11 +463,15 @@ wire_schedule(wire_t *wire, int failed)
         }
     }
 
-    if (wanted) {
-        wire->soon_armed = 0;
-        loop_timer_set(wire->daemon->loop, &wire->soon,
-                       next > now ? next - now : 1);
+    if (next == UINT64_MAX) {
+        return;
     }
+
+    if (next < now + WIRE_PAUSE_MS) {
+        next = now + WIRE_PAUSE_MS;
+    }
+
+    loop_timer_set(wire->daemon->loop, &wire->soon, (int64_t) (next - now));
 }
 
 
@@ -498,6 +505,19 @@ wire_sync_now(daemon_t *daemon, err_t *err)
     uplink_endpoints(daemon->uplink);
 
     return done == -1 || round.failed ? -1 : 0;
+}
+
+
+void
+wire_look(daemon_t *daemon)
+{
+    wire_round_t round = {.daemon = daemon};
+
+    if (wire_observe(&round) == 0) {
+        wire_learn(&round);
+    }
+
+    wire_round_clear(&round);
 }
 
 

@@ -21,6 +21,9 @@ void wire_sync(daemon_t *daemon);
 /* At once. -1 with err if something could not be done; it is tried again. */
 int wire_sync_now(daemon_t *daemon, err_t *err);
 
+/* What is up and who is talked to, as it is now. */
+void wire_look(daemon_t *daemon);
+
 /* ["ADDRESS:PORT", ...]: where this device may be reached in a network. */
 json_t *wire_endpoints(daemon_t *daemon, const member_t *member);
 
