@@ -409,19 +409,12 @@ ngx_goconnect_ws_read(ngx_goconnect_ws_t *ws)
 }
 
 
-/* nginx asks idle connections of a worker that leaves to close */
-static void
+void
 ngx_goconnect_ws_leave(ngx_goconnect_ws_t *ws)
 {
     ngx_connection_t *c;
 
     c = ws->connection;
-
-    if (c->error) {
-        /* worker_shutdown_timeout is over */
-        ngx_goconnect_ws_die(ws);
-        return;
-    }
 
     if (ws->state == NGX_GOCONNECT_WS_OPEN && !ws->restarting) {
         ws->restarting = 1;
@@ -445,8 +438,16 @@ ngx_goconnect_ws_read_handler(ngx_event_t *ev)
     }
 
     if (c->close) {
+        /* the worker leaves; with an error, its time to do so is over */
         c->close = 0;
-        ngx_goconnect_ws_leave(ws);
+
+        if (c->error) {
+            ngx_goconnect_ws_die(ws);
+
+        } else {
+            ngx_goconnect_ws_leave(ws);
+        }
+
         return;
     }
 
@@ -472,7 +473,6 @@ ngx_goconnect_ws_write_handler(ngx_event_t *ev)
 {
     ngx_connection_t *c;
     ngx_goconnect_ws_t *ws;
-    ngx_uint_t waiting;
 
     c = ev->data;
     ws = c->data;
@@ -481,12 +481,14 @@ ngx_goconnect_ws_write_handler(ngx_event_t *ev)
         return;
     }
 
-    waiting = ws->head != NULL;
-
     ngx_goconnect_ws_flush(ws);
 
-    if (waiting && ws->head == NULL && ws->state == NGX_GOCONNECT_WS_OPEN) {
-        ws->handlers->drained(ws);
+    if (ws->blocked && ws->head == NULL) {
+        ws->blocked = 0;
+
+        if (ws->state == NGX_GOCONNECT_WS_OPEN) {
+            ws->handlers->drained(ws);
+        }
     }
 }
 

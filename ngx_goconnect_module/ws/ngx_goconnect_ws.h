@@ -51,7 +51,7 @@ typedef struct {
     void (*text)(ngx_goconnect_ws_t *ws, u_char *data, size_t len);
     /* the output queue has become empty */
     void (*drained)(ngx_goconnect_ws_t *ws);
-    /* the worker is leaving: say so, then close with 1012 */
+    /* the client is to come back: say so, then close with 1012 */
     void (*restart)(ngx_goconnect_ws_t *ws);
     /* the last word; runs for each successful _upgrade(), open or not */
     void (*gone)(ngx_goconnect_ws_t *ws);
@@ -65,8 +65,9 @@ void ngx_goconnect_ws_exit_process(ngx_cycle_t *cycle);
 
 
 /*
- * Whether r asks for a WebSocket in a way that can be granted.  NGX_OK, or
- * what the content handler returns: the refusal (400, 405, 426) is sent.
+ * Whether r asks for a WebSocket in a way that can be granted: NGX_DECLINED,
+ * there is nothing to refuse.  Else the refusal (400, 405, 426) is sent, and
+ * the content handler returns the same.
  */
 ngx_int_t ngx_goconnect_ws_check(ngx_http_request_t *r);
 
@@ -113,6 +114,13 @@ void ngx_goconnect_ws_flush(ngx_goconnect_ws_t *ws);
  */
 void ngx_goconnect_ws_close(ngx_goconnect_ws_t *ws, unsigned code,
                             const char *reason);
+
+/* has the `restart` handler run after a random moment, once */
+void ngx_goconnect_ws_leave(ngx_goconnect_ws_t *ws);
+
+/* fn on each; it may send and close */
+void ngx_goconnect_ws_each(void (*fn)(ngx_goconnect_ws_t *ws, void *data),
+                           void *data);
 
 /* WebSockets of this worker */
 ngx_uint_t ngx_goconnect_ws_count(void);

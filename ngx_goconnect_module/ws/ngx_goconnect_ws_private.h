@@ -55,6 +55,7 @@ struct ngx_goconnect_ws_s {
     unsigned peer_closed : 1; /* its close frame was read */
     unsigned restarting : 1;  /* waits for its turn to be told */
     unsigned half_closed : 1;
+    unsigned blocked : 1; /* the socket took no more */
 };
 
 

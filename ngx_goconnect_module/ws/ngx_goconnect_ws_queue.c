@@ -297,6 +297,8 @@ ngx_goconnect_ws_flush(ngx_goconnect_ws_t *ws)
         }
 
         if (n == NGX_AGAIN) {
+            ws->blocked = 1;
+
             if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
                 ngx_goconnect_ws_die(ws);
             }

@@ -277,7 +277,7 @@ ngx_goconnect_ws_check(ngx_http_request_t *r)
                                        "A handshake has no body.");
     }
 
-    return NGX_OK;
+    return NGX_DECLINED;
 }
 
 

@@ -115,20 +115,31 @@ ngx_goconnect_ws_wheel_init(ngx_cycle_t *cycle)
 
 
 void
-ngx_goconnect_ws_exit_process(ngx_cycle_t *cycle)
+ngx_goconnect_ws_each(void (*fn)(ngx_goconnect_ws_t *ws, void *data),
+                      void *data)
 {
-    ngx_goconnect_ws_t *ws;
     ngx_queue_t *q, *next;
 
     for (q = ngx_queue_head(&ngx_goconnect_ws_wheel.sockets);
          q != ngx_queue_sentinel(&ngx_goconnect_ws_wheel.sockets); q = next) {
         next = ngx_queue_next(q);
-        ws = ngx_queue_data(q, ngx_goconnect_ws_t, queue);
-
-        ngx_goconnect_ws_close(ws, GC_WS_CLOSE_RESTART, "server restarts");
-        ngx_goconnect_ws_die(ws);
+        fn(ngx_queue_data(q, ngx_goconnect_ws_t, queue), data);
     }
+}
 
+
+static void
+ngx_goconnect_ws_end(ngx_goconnect_ws_t *ws, void *data)
+{
+    ngx_goconnect_ws_close(ws, GC_WS_CLOSE_RESTART, "server restarts");
+    ngx_goconnect_ws_die(ws);
+}
+
+
+void
+ngx_goconnect_ws_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_goconnect_ws_each(ngx_goconnect_ws_end, NULL);
     ngx_goconnect_ws_reap_now();
 
     if (ngx_goconnect_ws_wheel.timer.timer_set) {
