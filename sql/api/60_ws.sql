@@ -334,7 +334,8 @@ BEGIN
 
     -- a device that a dead node lost and that is here now never went
     went := went || ARRAY(SELECT l.id FROM unnest(lost) AS l (id)
-                           WHERE NOT l.id = ANY (online));
+                           WHERE NOT l.id = ANY (came));
+    came := ARRAY(SELECT c.id FROM unnest(came) AS c (id) WHERE NOT c.id = ANY (lost));
     PERFORM api_1._seen(came || went);
     PERFORM api_1._sweep();
     RETURN api_1._ok(200, json_build_object('known', known,
