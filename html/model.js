@@ -109,6 +109,19 @@ export async function load(key) {
 }
 
 
+// Forgets what may not be seen any more.
+function drop(keys) {
+  const res = { ...model.get().res };
+
+  for (const key of keys) {
+    clearTimeout(reloads.get(key));
+    reloads.delete(key);
+    delete res[key];
+  }
+  model.set({ res });
+}
+
+
 // Asks for a reload soon; many asks make one.
 function reload(key, delay = RELOAD_MS) {
   if (!(key in model.get().res) || reloads.has(key)) return;
@@ -368,6 +381,10 @@ const EVENTS = {
       reload('devices');
     } else {
       if (scope === 'tenant') remove('tenants', tenant);
+      if (network) {
+        upsert(`networks:${tenant}`, { id: network, joined: false }, { add: false });
+        drop(about(`network:${network}`));
+      }
       if (network && tenant) reload(`networks:${tenant}`);
       reload('tenants');
     }
@@ -492,6 +509,12 @@ export { connection, end };
 
 // What the user does
 
+export function signOut() {
+  stopLive();                         // or its end would ask what happened
+  return api.logout();
+}
+
+
 export async function createTenant(body, key) {
   const tenant = await api.post('/v1/tenants', body, key);
   await load('tenants');
@@ -549,8 +572,9 @@ export async function joinNetwork(network, code) {
 
 export async function leaveNetwork(network) {
   await api.post(path`/v1/networks/${network.id}/leave`);
+  upsert(`networks:${network.tenant_id}`, { id: network.id, joined: false }, { add: false });
+  drop(about(`network:${network.id}`));
   await load(`networks:${network.tenant_id}`);
-  for (const key of about(`network:${network.id}`)) reload(key, 0);
 }
 
 

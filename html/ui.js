@@ -269,8 +269,8 @@ export function Dialog({ title, children, onClose, wide }) {
       onCancel=${(event) => { event.preventDefault(); onClose(); }}
       onMouseDown=${(event) => { if (event.target === ref.current) onClose(); }}>
       <div class="dialog-body">
-        <header><h2 id=${id}>${title}</h2>
-          <${Button} icon="close" label=${t('action.close')} tone="quiet" onClick=${onClose} /></header>
+        <div class="dialog-head"><h2 id=${id}>${title}</h2>
+          <${Button} icon="close" label=${t('action.close')} tone="quiet" onClick=${onClose} /></div>
         ${children}
       </div>
     </dialog>`;
@@ -289,10 +289,10 @@ export function Confirm({ title, text, button, work, onClose }) {
       <p>${text}</p>
       <${Form} submit=${submit} label=${title}>
         ${({ busy }) => html`
-          <footer class="actions">
+          <div class="actions">
             <${Button} onClick=${onClose}>${t('action.cancel')}</>
             <${Button} type="submit" tone="danger" busy=${busy}>${button}</>
-          </footer>`}
+          </div>`}
       </>
     </>`;
 }

@@ -86,9 +86,9 @@ const Rename = ({ device, onClose }) => html`
       ${({ errors, busy }) => html`
         <${Field} label=${t('devices.name')} name="name" required maxlength="64" autocomplete="off"
           pattern=".*\\S.*" data-wrong=${t('field.required')} defaultValue=${device.name} error=${errors.name} />
-        <footer class="actions">
+        <div class="actions">
           <${Button} onClick=${onClose}>${t('action.cancel')}</>
           <${Button} type="submit" tone="primary" busy=${busy}>${t('action.save')}</>
-        </footer>`}
+        </div>`}
     </>
   </>`;

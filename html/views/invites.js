@@ -46,10 +46,10 @@ export function Invite({ tenant, network, onClose }) {
             </div>
             <${Field} label=${t('invite.role')} name="role" error=${errors.role}
               options=${givable(tenant.role).map((role) => [role, t(`role.${role}`)])} />
-            <footer class="actions">
+            <div class="actions">
               <${Button} onClick=${onClose}>${t('action.cancel')}</>
               <${Button} type="submit" tone="primary" icon="link" busy=${busy}>${t('invite.make')}</>
-            </footer>`}
+            </div>`}
         </>`}
     </>`;
 }
@@ -62,10 +62,10 @@ const Made = ({ invite, onClose, again }) => html`
       onFocus=${(event) => event.currentTarget.select()} />
     <${CopyButton} text=${invite.url} tone="primary">${t('invite.copy')}</>
   </div>
-  <footer class="actions">
+  <div class="actions">
     <${Button} onClick=${again}>${t('invite.another')}</>
     <${Button} onClick=${onClose}>${t('action.close')}</>
-  </footer>`;
+  </div>`;
 
 
 export function Invites({ tenant }) {

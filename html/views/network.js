@@ -148,10 +148,10 @@ export function CreateNetwork({ tenant, onClose }) {
             options=${Object.keys(POLICIES).map((value) => [value, t(`network.policy.${value}`)])} />
           <${Field} label=${t('network.cidr')} name="cidr" autocomplete="off" spellcheck=${false}
             placeholder="100.64.0.0/24" hint=${t('network.cidr.hint')} error=${errors.cidr} />
-          <footer class="actions">
+          <div class="actions">
             <${Button} onClick=${onClose}>${t('action.cancel')}</>
             <${Button} type="submit" tone="primary" busy=${busy}>${t('action.create')}</>
-          </footer>`}
+          </div>`}
       </>
     </>`;
 }

@@ -1,8 +1,7 @@
 // The networks of a community, and who I am.
 
 import { html, useState } from '/lib/preact.js';
-import { api } from '/api.js';
-import { connection, load, useModel, useResource } from '/model.js';
+import { connection, load, signOut, useModel, useResource } from '/model.js';
 import { atLeast } from '/roles.js';
 import { useStore } from '/store.js';
 import { t } from '/strings.js';
@@ -77,7 +76,7 @@ function Tenant({ tenant, route }) {
 function Me({ me }) {
   const { status, away } = useStore(connection, (s) => s);
   const { name } = useStore(theme, (s) => s);
-  const [logout, busy] = useAction(() => api.logout());
+  const [logout, busy] = useAction(signOut);
   const state = status === 'live' ? 'live' : away ? 'away' : 'connecting';
 
   return html`

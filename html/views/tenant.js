@@ -56,10 +56,10 @@ export function CreateTenant({ onClose }) {
             placeholder=${t('tenant.name.placeholder')} error=${errors.name} />
           <${Field} label=${t('tenant.description')} name="description" rows="2" maxlength="1000"
             hint=${t('tenant.description.hint')} error=${errors.description} />
-          <footer class="actions">
+          <div class="actions">
             <${Button} onClick=${onClose}>${t('action.cancel')}</>
             <${Button} type="submit" tone="primary" busy=${busy}>${t('action.create')}</>
-          </footer>`}
+          </div>`}
       </>
     </>`;
 }

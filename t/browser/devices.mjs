@@ -67,7 +67,7 @@ test('a device appears, goes on line and off, and everybody sees it', async (t) 
 
   await t.test('it is renamed', async () => {
     await ada.page.getByRole('button', { name: 'Rename ada-laptop' }).click();
-    await ada.page.getByRole('dialog').getByLabel('Name').fill('old laptop');
+    await ada.page.getByRole('dialog').getByRole('textbox').fill('old laptop');
     await ada.page.getByRole('button', { name: 'Save' }).click();
     await ada.page.locator('.device', { hasText: 'old laptop' }).waitFor();
   });

@@ -6,4 +6,5 @@ use FindBin qw($Bin);
 use lib "$Bin/lib", "$Bin/../lib";
 use GoConnect::Browser;
 
-GoConnect::Browser->run('session.mjs', cluster => 'own');
+GoConnect::Browser->run('session.mjs', cluster => 'own',
+    allow => qr/a database connection is missing|the database is away/);

@@ -102,7 +102,7 @@ sub run {
 sub report {
     my ($file) = @_;
     my %count = (passed => 0, failed => 0);
-    my ($failed, @inner);
+    my ($failed, $inside, @inner);
 
     for my $line (split /\n/, -e $file ? slurp($file) : '') {
         if ($line =~ /^(not )?ok \d+ - (.*)/) {
@@ -112,10 +112,12 @@ sub report {
             ok(!$failed, $2);
             diag join "\n", @inner if $failed && @inner;
             @inner = ();
+        } elsif ($line =~ /^ {4}/ && !$failed || $line =~ /^ {4}# Subtest/) {
+            $failed = 0;
+            $inside = $line =~ /^ +not ok/ || $inside && $line !~ /^ +(?:ok|# Subtest)/;
+            push @inner, $line if $inside;
         } elsif ($line =~ /^ / && $failed) {
             diag $line;
-        } elsif ($line =~ /^ {4}/) {
-            push @inner, $line;
         }
     }
     return \%count;
