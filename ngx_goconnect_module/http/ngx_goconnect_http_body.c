@@ -13,6 +13,10 @@ ngx_goconnect_http_body_too_large(ngx_goconnect_http_ctx_t *ctx)
     /* what the client has not sent yet is not asked for */
     ctx->request->expect_tested = 1;
 
+    if (ctx->request->reading_body) {
+        ctx->request->keepalive = 0;
+    }
+
     return ngx_goconnect_http_problem(ctx, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
                                       "body_too_large",
                                       "A body has at most 65536 bytes.");

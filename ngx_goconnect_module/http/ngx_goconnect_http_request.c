@@ -39,7 +39,7 @@ ngx_goconnect_http_method(ngx_uint_t method)
 }
 
 
-/* an answer, or a call in flight, may still hold what nginx would free */
+/* the request ends: nobody waits for the call any more */
 static void
 ngx_goconnect_http_abandon(void *data)
 {
@@ -484,8 +484,11 @@ ngx_goconnect_http_handler(ngx_http_request_t *r)
         return ngx_goconnect_http_read_body(ctx);
     }
 
-    if (rc == NGX_OK && ngx_http_discard_request_body(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (rc == NGX_OK) {
+        rc = ngx_http_discard_request_body(r);
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
     rc = ngx_goconnect_http_run(ctx, rc);
