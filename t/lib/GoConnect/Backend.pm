@@ -31,6 +31,11 @@ my %CODE = (PORT_IN_USE => 6, NAME_IN_USE => 7, ROUTE_IN_USE => 8);
 
 sub in { my ($ns, @command) = @_; return ('ip', 'netns', 'exec', $ns{$ns}, @command) }
 
+sub netns { return $ns{ $_[0] } }
+
+# The state folder of a namespace.
+sub folder { return "$dir/$_[0]" }
+
 sub capture {
     my (@command) = @_;
     my $pid = open(my $out, '-|') // die "fork: $!";
@@ -390,7 +395,8 @@ sub two_hosts_reach_each_other {
     ($status, my $text) = driver('a', 'apply', file(network($name, 50001, \@peers,
         private_key => $key{a})));
     is $text, "operations 0\n", 'a live session is left alone';
-    driver('b', 'down');
+    driver($_, 'down') for qw(a b);
+    must(in('a', qw(ip link del eth0)));
     return;
 }
 

@@ -1,0 +1,76 @@
+#!/usr/bin/perl
+# The same agent in the virtual machine against Debian's kernel: a real server
+# (nginx and PostgreSQL inside it too), two hosts that join by an invite and
+# reach each other through the kernel's WireGuard, a daemon killed and back.
+
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+
+my ($root, $self);
+BEGIN {
+    $self = abs_path(__FILE__);
+    $root = abs_path(dirname(__FILE__) . '/../..');
+}
+use lib "$root/t/lib";
+use GoConnect::VM;
+use Test::More;
+
+GoConnect::VM::enter($self, seconds => 1200, memory => 2048);
+
+require GoConnect::Device;
+require GoConnect::Lab;
+require GoConnect::Server;
+
+my $lab = GoConnect::Lab->new->enter;
+my $s = GoConnect::Server->start(workers => 2, address => $GoConnect::Lab::SERVER);
+my $owner = $s->register('owner');
+my @as = (token => $owner->{token});
+my $tenant = $s->must(201, POST => '/v1/tenants', { name => 'Friends' }, @as);
+my $network = $s->must(201, POST => "/v1/tenants/$tenant->{id}/networks",
+    { name => 'Lan', join_policy => 'invite' }, @as);
+my $invite = $s->must(201, POST => "/v1/tenants/$tenant->{id}/invites",
+    { network_id => $network->{id}, max_uses => 10 }, @as);
+
+my ($ada, $bob) = map { GoConnect::Device->new($lab, $_) } qw(ada bob);
+for my $d ($ada, $bob) {
+    $d->register($s->url);
+    ok $d->join($invite->{url})->{ip_address}, $d->name . ' joined as ' . $d->address;
+    is $d->json('status')->{backend}, 'kernel', 'by the kernel';
+    like $d->host->must(qw(ip -d link show), ($d->interfaces)[0]), qr/\bwireguard\b/,
+        'its interface is one of WireGuard';
+}
+ok defined $ada->sees(['bob'], 60), 'ada sees bob';
+ok defined $bob->sees(['ada'], 60), 'bob sees ada';
+my $took = $ada->host->reaches($bob->address, 60);
+ok defined $took, 'ada reaches bob through the tunnel';
+ok defined $bob->host->reaches($ada->address, 60), 'bob reaches ada';
+
+# wg(8)'s dump without what counts up
+sub dump_of {
+    my ($d) = @_;
+    my $text = $d->host->must(qw(wg show all dump));
+    $text =~ s/\t\d+\t\d+\t\d+\t(\w+)$/\t$1/mg;
+    return $text . $d->host->must(qw(ip route show proto 201))
+        . $d->host->must('ip', '-br', 'address', 'show', 'dev', ($d->interfaces)[0]);
+}
+
+subtest 'the daemon is killed and comes back' => sub {
+    my $before = dump_of($ada);
+    $ada->kill_daemon;
+    ok defined $ada->host->reaches($bob->address, 20), 'the tunnel stays meanwhile';
+    $ada->start_daemon;
+    ok defined $ada->await(sub { ($ada->network->{state} // '') eq 'up' }, 60), 'it is back';
+    is dump_of($ada), $before, 'and found everything as it should be';
+};
+
+subtest 'one goes down' => sub {
+    $ada->json('down');
+    is_deeply [ $ada->interfaces ], [], 'no interface';
+    unlike $ada->host->must('ip', 'route'), qr/gc-|proto 201/, 'no route';
+};
+
+is $_->stop_daemon, 0, $_->name . ' ends clean' for $ada, $bob;
+$s->stop;
+done_testing;
