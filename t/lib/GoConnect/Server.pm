@@ -337,6 +337,7 @@ sub stop_database {
     my ($self, $mode) = @_;
     croak "start this server with cluster => 'own'" if !$self->{own_cluster};
     $self->{pg}->down($mode // 'immediate');
+    $self->allow(qr/\[(?:warn|error)\].*goconnect: .*(?:database|LISTEN|listening)/);
     return $self;
 }
 
