@@ -173,7 +173,9 @@ BEGIN
     SELECT x.id, x.name, x.public_key INTO d FROM goconnect.devices x
      WHERE x.id = device AND x.user_id = ctx.user_id
        FOR NO KEY UPDATE;
-    IF device IS NOT NULL AND NOT FOUND THEN
+    IF NOT FOUND AND ctx.device_id IS NOT NULL THEN
+        RETURN api_1._refuse(401, 'session_revoked', 'The device was deleted meanwhile.');
+    ELSIF NOT FOUND AND device IS NOT NULL THEN
         errs := errs || api_1._wrong('device_id', 'unknown', 'You have no such device.');
     END IF;
     IF api_1._is_key(body ->> 'public_key') IS NOT TRUE THEN
