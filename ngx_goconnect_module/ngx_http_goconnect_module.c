@@ -15,19 +15,6 @@
 #include "pg/ngx_goconnect_pg.h"
 
 
-/* until both parts are in the tree */
-#pragma weak ngx_goconnect_http_handler
-#pragma weak ngx_goconnect_http_preconfiguration
-#pragma weak ngx_goconnect_http_postconfiguration
-#pragma weak ngx_goconnect_http_init_process
-#pragma weak ngx_goconnect_http_events_handler
-#pragma weak ngx_goconnect_live_statements
-#pragma weak ngx_goconnect_live_init_process
-#pragma weak ngx_goconnect_live_exit_process
-#pragma weak ngx_goconnect_live_handler
-#pragma weak ngx_goconnect_live_publish
-
-
 #define NGX_HTTP_GOCONNECT_LANE_MAX 64
 #define NGX_HTTP_GOCONNECT_DEPTH_MAX 64
 
@@ -40,8 +27,6 @@ typedef struct {
 } ngx_http_goconnect_pool_option_t;
 
 
-static ngx_int_t ngx_http_goconnect_preconfiguration(ngx_conf_t *cf);
-static ngx_int_t ngx_http_goconnect_postconfiguration(ngx_conf_t *cf);
 static void *ngx_http_goconnect_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_goconnect_init_main_conf(ngx_conf_t *cf, void *conf);
 static char *ngx_http_goconnect_database(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -117,8 +102,8 @@ static ngx_command_t ngx_http_goconnect_commands[] = {
 
 
 static ngx_http_module_t ngx_http_goconnect_module_ctx = {
-    ngx_http_goconnect_preconfiguration,  /* preconfiguration */
-    ngx_http_goconnect_postconfiguration, /* postconfiguration */
+    ngx_goconnect_http_preconfiguration,  /* preconfiguration */
+    ngx_goconnect_http_postconfiguration, /* postconfiguration */
 
     ngx_http_goconnect_create_main_conf, /* create main configuration */
     ngx_http_goconnect_init_main_conf,   /* init main configuration */
@@ -144,24 +129,6 @@ ngx_module_t ngx_http_goconnect_module = {
     ngx_http_goconnect_exit_process, /* exit process */
     NULL,                            /* exit master */
     NGX_MODULE_V1_PADDING};
-
-
-static ngx_int_t
-ngx_http_goconnect_preconfiguration(ngx_conf_t *cf)
-{
-    return ngx_goconnect_http_preconfiguration
-               ? ngx_goconnect_http_preconfiguration(cf)
-               : NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_goconnect_postconfiguration(ngx_conf_t *cf)
-{
-    return ngx_goconnect_http_postconfiguration
-               ? ngx_goconnect_http_postconfiguration(cf)
-               : NGX_OK;
-}
 
 
 static void *
@@ -488,19 +455,14 @@ ngx_http_goconnect_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    if (ngx_goconnect_auth_init_process(cycle) != NGX_OK ||
-        (ngx_goconnect_http_init_process &&
-         ngx_goconnect_http_init_process(cycle) != NGX_OK) ||
-        (ngx_goconnect_live_statements &&
-         ngx_goconnect_live_statements() != NGX_OK) ||
-        ngx_goconnect_pg_init_process(cycle, &gmcf->pg) != NGX_OK ||
-        (ngx_goconnect_live_init_process &&
-         ngx_goconnect_live_init_process(cycle) != NGX_OK)) {
-        return NGX_ERROR;
-    }
+    ngx_goconnect_http_events_handler = ngx_goconnect_live_publish;
 
-    if (&ngx_goconnect_http_events_handler) {
-        ngx_goconnect_http_events_handler = ngx_goconnect_live_publish;
+    if (ngx_goconnect_auth_init_process(cycle) != NGX_OK ||
+        ngx_goconnect_http_init_process(cycle) != NGX_OK ||
+        ngx_goconnect_live_statements() != NGX_OK ||
+        ngx_goconnect_pg_init_process(cycle, &gmcf->pg) != NGX_OK ||
+        ngx_goconnect_live_init_process(cycle) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     return NGX_OK;
@@ -519,10 +481,7 @@ ngx_http_goconnect_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
-    if (ngx_goconnect_live_exit_process) {
-        ngx_goconnect_live_exit_process(cycle);
-    }
-
+    ngx_goconnect_live_exit_process(cycle);
     ngx_goconnect_pg_exit_process(cycle);
     ngx_goconnect_auth_exit_process(cycle);
 }

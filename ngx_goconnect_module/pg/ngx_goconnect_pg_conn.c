@@ -10,7 +10,7 @@
 #define NGX_GOCONNECT_PG_CONNECT_TIMEOUT 5000
 #define NGX_GOCONNECT_PG_PREPARE_TIMEOUT 10000
 #define NGX_GOCONNECT_PG_BACKOFF_MIN 25
-#define NGX_GOCONNECT_PG_BACKOFF_MAX 5000
+#define NGX_GOCONNECT_PG_BACKOFF_MAX 3000
 
 
 static void ngx_goconnect_pg_conn_set_state(ngx_goconnect_pg_conn_t *conn,
