@@ -39,6 +39,11 @@ static char *ngx_http_goconnect_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd,
                                             void *conf);
 static char *ngx_http_goconnect_public_url(ngx_conf_t *cf, ngx_command_t *cmd,
                                            void *conf);
+static ngx_int_t ngx_http_goconnect_origin(ngx_conf_t *cf,
+                                           const char *directive,
+                                           ngx_str_t *value, ngx_str_t *origin);
+static char *ngx_http_goconnect_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd,
+                                            void *conf);
 static char *ngx_http_goconnect_api(ngx_conf_t *cf, ngx_command_t *cmd,
                                     void *conf);
 static char *ngx_http_goconnect_ws(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -91,6 +96,9 @@ static ngx_command_t ngx_http_goconnect_commands[] = {
 
     {ngx_string("goconnect_public_url"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
      ngx_http_goconnect_public_url, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+
+    {ngx_string("goconnect_cors_origin"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE,
+     ngx_http_goconnect_cors_origin, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
 
     {ngx_string("goconnect_api"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
      ngx_http_goconnect_api, 0, 0, NULL},
@@ -318,14 +326,58 @@ ngx_http_goconnect_thread_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* scheme, host and port, without the slash that may stand at the end */
+static ngx_int_t
+ngx_http_goconnect_origin(ngx_conf_t *cf, const char *directive,
+                          ngx_str_t *value, ngx_str_t *origin)
+{
+    u_char *p;
+    size_t scheme;
+    ngx_url_t u;
+
+    *origin = *value;
+
+    if (origin->len && origin->data[origin->len - 1] == '/') {
+        origin->len--;
+    }
+
+    scheme = ngx_strncmp(origin->data, "https://", 8) == 0  ? 8
+             : ngx_strncmp(origin->data, "http://", 7) == 0 ? 7
+                                                            : 0;
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+    u.url.data = origin->data + scheme;
+    u.url.len = origin->len - scheme;
+    u.default_port = 80;
+    u.no_resolve = 1;
+
+    p = u.url.data;
+
+    while (p < origin->data + origin->len &&
+           ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+            (*p >= '0' && *p <= '9') || ngx_strchr(".-:[]", *p))) {
+        p++;
+    }
+
+    if (scheme == 0 || p != origin->data + origin->len ||
+        ngx_parse_url(cf->pool, &u) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%s: \"%V\" is not an address; expected "
+                           "https://HOST or https://HOST:PORT (or http://), "
+                           "without a path",
+                           directive, value);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 static char *
 ngx_http_goconnect_public_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_goconnect_main_conf_t *gmcf = conf;
 
-    u_char *p;
-    size_t scheme;
-    ngx_url_t u;
     ngx_str_t *value, url;
 
     if (gmcf->public_url.data) {
@@ -333,41 +385,47 @@ ngx_http_goconnect_public_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     value = cf->args->elts;
-    url = value[1];
 
-    if (url.len && url.data[url.len - 1] == '/') {
-        url.len--;
-    }
-
-    scheme = ngx_strncmp(url.data, "https://", 8) == 0  ? 8
-             : ngx_strncmp(url.data, "http://", 7) == 0 ? 7
-                                                        : 0;
-
-    ngx_memzero(&u, sizeof(ngx_url_t));
-    u.url.data = url.data + scheme;
-    u.url.len = url.len - scheme;
-    u.default_port = 80;
-    u.no_resolve = 1;
-
-    p = u.url.data;
-
-    while (p < url.data + url.len &&
-           ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-            (*p >= '0' && *p <= '9') || ngx_strchr(".-:[]", *p))) {
-        p++;
-    }
-
-    if (scheme == 0 || p != url.data + url.len ||
-        ngx_parse_url(cf->pool, &u) != NGX_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "goconnect_public_url: \"%V\" is not an address; "
-                           "expected https://HOST or https://HOST:PORT (or "
-                           "http://), without a path",
-                           &value[1]);
+    if (ngx_http_goconnect_origin(cf, "goconnect_public_url", &value[1],
+                                  &url) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
     gmcf->public_url = url;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_goconnect_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_goconnect_main_conf_t *gmcf = conf;
+
+    ngx_str_t *value, *origin;
+    ngx_uint_t i;
+
+    if (gmcf->cors_origins == NULL) {
+        gmcf->cors_origins = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
+        if (gmcf->cors_origins == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        origin = ngx_array_push(gmcf->cors_origins);
+        if (origin == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_http_goconnect_origin(cf, "goconnect_cors_origin", &value[i],
+                                      origin) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
 
     return NGX_CONF_OK;
 }

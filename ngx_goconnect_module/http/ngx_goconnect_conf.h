@@ -21,7 +21,8 @@ typedef struct {
     ngx_goconnect_pg_conf_t pg;
     ngx_str_t keys_file;
     gc_keys_t *keys;
-    ngx_str_t public_url; /* no slash at its end; empty: not configured */
+    ngx_str_t public_url;      /* no slash at its end; empty: not configured */
+    ngx_array_t *cors_origins; /* of ngx_str_t; NULL: none */
     ngx_thread_pool_t *thread_pool;
 
     unsigned used : 1; /* some location is ours */

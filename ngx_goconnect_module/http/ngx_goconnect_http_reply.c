@@ -27,6 +27,32 @@ ngx_goconnect_http_header(ngx_http_request_t *r, const char *name,
 }
 
 
+ngx_table_elt_t *
+ngx_goconnect_http_header_in(ngx_http_request_t *r, const char *name)
+{
+    ngx_list_part_t *part;
+    ngx_table_elt_t *header;
+    ngx_uint_t i;
+    size_t len;
+
+    len = strlen(name);
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (header[i].key.len == len &&
+                ngx_strncasecmp(header[i].key.data, (u_char *) name, len) ==
+                    0) {
+                return &header[i];
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
 ngx_int_t
 ngx_goconnect_http_dump(ngx_goconnect_http_ctx_t *ctx, const json_t *json,
                         ngx_str_t *text)

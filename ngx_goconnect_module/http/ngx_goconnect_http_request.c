@@ -112,7 +112,12 @@ ngx_goconnect_http_create(ngx_http_request_t *r)
 
     ngx_http_set_ctx(r, ctx, ngx_http_goconnect_module);
 
-    return ngx_goconnect_http_request_id(ctx) == NGX_OK ? ctx : NULL;
+    if (ngx_goconnect_http_request_id(ctx) != NGX_OK ||
+        ngx_goconnect_http_cors(ctx, NULL) != NGX_OK) {
+        return NULL;
+    }
+
+    return ctx;
 }
 
 
@@ -141,6 +146,11 @@ ngx_goconnect_http_allow(ngx_goconnect_http_ctx_t *ctx, unsigned methods)
 
     p = ngx_sprintf(p, "OPTIONS");
     value.len = (size_t) (p - value.data);
+
+    if (ctx->request->method == NGX_HTTP_OPTIONS &&
+        ngx_goconnect_http_cors(ctx, &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_goconnect_http_header(ctx->request, "Allow", &value);
 }
@@ -261,34 +271,10 @@ ngx_goconnect_http_if_match(ngx_goconnect_http_ctx_t *ctx, ngx_str_t *value)
 }
 
 
-static ngx_table_elt_t *
-ngx_goconnect_http_header_in(ngx_http_request_t *r, const ngx_str_t *name)
-{
-    ngx_list_part_t *part;
-    ngx_table_elt_t *header;
-    ngx_uint_t i;
-
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
-        header = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (header[i].key.len == name->len &&
-                ngx_strncasecmp(header[i].key.data, name->data, name->len) ==
-                    0) {
-                return &header[i];
-            }
-        }
-    }
-
-    return NULL;
-}
-
-
 static ngx_int_t
 ngx_goconnect_http_idempotency_key(ngx_goconnect_http_ctx_t *ctx,
                                    ngx_str_t *value)
 {
-    static const ngx_str_t name = ngx_string("Idempotency-Key");
     ngx_table_elt_t *header;
 
     ngx_str_null(value);
@@ -297,7 +283,7 @@ ngx_goconnect_http_idempotency_key(ngx_goconnect_http_ctx_t *ctx,
         return NGX_OK;
     }
 
-    header = ngx_goconnect_http_header_in(ctx->request, &name);
+    header = ngx_goconnect_http_header_in(ctx->request, "Idempotency-Key");
     if (header == NULL) {
         return NGX_OK;
     }

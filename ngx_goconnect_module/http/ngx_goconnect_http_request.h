@@ -2,6 +2,7 @@
  * The life of a request, by file:
  *
  *   request   route, method, credential; runs the steps and calls in order
+ *   cors      pages of other origins
  *   body      content type, reading, JSON
  *   fields    the rules of routes.def for body and query
  *   call      one call to the database and what can go wrong with it
@@ -95,6 +96,20 @@ ngx_int_t ngx_goconnect_http_run(ngx_goconnect_http_ctx_t *ctx, ngx_int_t rc);
 
 /* The same after a wait outside of nginx's request events; finalizes too. */
 void ngx_goconnect_http_continue(ngx_goconnect_http_ctx_t *ctx, ngx_int_t rc);
+
+/* cors */
+
+/*
+ * What a browser must be told before it lets a page of another origin see the
+ * answer; nothing unless the origin is configured. methods is the value of
+ * Allow for the answer to a preflight, else NULL. NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_goconnect_http_cors(ngx_goconnect_http_ctx_t *ctx,
+                                  const ngx_str_t *methods);
+
+/* A header of the request by its name, or NULL. */
+ngx_table_elt_t *ngx_goconnect_http_header_in(ngx_http_request_t *r,
+                                              const char *name);
 
 /* body: as a content handler returns */
 

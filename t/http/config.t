@@ -93,6 +93,16 @@ subtest 'goconnect_public_url' => sub {
         for qw(https://example.org https://example.org/ http://localhost:8080 https://[::1]:8443);
 };
 
+subtest 'goconnect_cors_origin' => sub {
+    $s->write_config(http => 'goconnect_cors_origin http://first.example;');
+    refused('goconnect_cors_origin', 'goconnect_cors_origin *;',
+        qr{goconnect_cors_origin: "\*" is not an address; expected https://HOST});
+    refused('goconnect_cors_origin', 'goconnect_cors_origin https://a.example https://b/c;',
+        qr{"https://b/c" is not an address});
+    accepted('goconnect_cors_origin', 'goconnect_cors_origin https://a.example http://b.example:8080;');
+    $s->write_config(http => '');
+};
+
 subtest 'goconnect_thread_pool' => sub {
     refused('goconnect_thread_pool', 'goconnect_thread_pool nobody;', qr/unknown thread pool "nobody"/);
     refused('goconnect_thread_pool', '', qr/needs "goconnect_thread_pool NAME.*thread_pool NAME threads=2;/);
