@@ -335,13 +335,15 @@ state_read(const char *folder, const char *name, err_t *err)
 int
 state_remove(const char *folder, const char *name, err_t *err)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], damaged[PATH_MAX];
 
-    if (state_path(path, folder, name, ".json", err) == -1) {
+    if (state_path(path, folder, name, ".json", err) == -1 ||
+        state_path(damaged, folder, name, ".json.damaged", err) == -1) {
         return -1;
     }
 
-    if (unlink(path) == -1 && errno != ENOENT) {
+    if ((unlink(path) == -1 && errno != ENOENT) ||
+        (unlink(damaged) == -1 && errno != ENOENT)) {
         return err_errno(err, "no_write", "cannot remove %s", path);
     }
 

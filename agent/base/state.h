@@ -39,7 +39,7 @@ int state_write(const char *folder, const char *name, const json_t *document,
  */
 json_t *state_read(const char *folder, const char *name, err_t *err);
 
-/* Removing what is not there is a success. */
+/* With what was put aside as damaged. What is not there is a success. */
 int state_remove(const char *folder, const char *name, err_t *err);
 
 /*

@@ -304,10 +304,28 @@ member_load(void *arg, const char *id)
 }
 
 
+/* A netmap whose network's record is gone: we were killed while leaving. */
+static void
+member_load_orphan(void *arg, const char *id)
+{
+    daemon_t *daemon = arg;
+    err_t err;
+
+    if (member_find(daemon, id) == NULL &&
+        state_remove(daemon->netmaps, id, &err) == -1) {
+        log_warn("%s", err.text);
+    }
+}
+
+
 int
 member_load_all(daemon_t *daemon, err_t *err)
 {
-    return state_each(daemon->networks, member_load, daemon, err);
+    if (state_each(daemon->networks, member_load, daemon, err) == -1) {
+        return -1;
+    }
+
+    return state_each(daemon->netmaps, member_load_orphan, daemon, err);
 }
 
 

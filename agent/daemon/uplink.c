@@ -16,7 +16,7 @@
 #define UPLINK_ANSWER_MS 20000
 #define UPLINK_FIRST_MS 1000
 #define UPLINK_CAP_MS 30000
-#define UPLINK_LASTED_MS 30000   /* a connection that lasted resets waiting */
+#define UPLINK_LASTED_MS 5000    /* a connection that lasted resets waiting */
 #define UPLINK_RESTART_MS 2000   /* 1012: the server comes back */
 #define UPLINK_REPLACED_MS 60000 /* 4009: somebody else is this device */
 #define UPLINK_PACE_MS 100       /* 20 messages a second are allowed */
