@@ -39,13 +39,25 @@ ngx_goconnect_sweep_round(void)
 
 
 static void
+ngx_goconnect_sweep_in(ngx_msec_t delay)
+{
+    /* ngx_add_timer() leaves a timer alone that is about to run anyway */
+    if (ngx_goconnect_sweep.timer.timer_set) {
+        ngx_del_timer(&ngx_goconnect_sweep.timer);
+    }
+
+    ngx_add_timer(&ngx_goconnect_sweep.timer, delay);
+}
+
+
+static void
 ngx_goconnect_sweep_rest(void)
 {
     ngx_goconnect_sweep.flying = 0;
 
     /* not from within a delivery, and not in a circle without a pause */
-    ngx_add_timer(&ngx_goconnect_sweep.timer,
-                  ngx_goconnect_sweep.again ? 1 : NGX_GOCONNECT_SWEEP_EVERY);
+    ngx_goconnect_sweep_in(
+        ngx_goconnect_sweep.again ? 1 : NGX_GOCONNECT_SWEEP_EVERY);
     ngx_goconnect_sweep.again = 0;
 }
 
@@ -69,7 +81,7 @@ ngx_goconnect_sweep_now(void)
         return;
     }
 
-    ngx_add_timer(&ngx_goconnect_sweep.timer, 1);
+    ngx_goconnect_sweep_in(1);
 }
 
 
