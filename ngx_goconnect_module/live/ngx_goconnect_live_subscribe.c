@@ -510,6 +510,14 @@ ngx_goconnect_subscribe_status(ngx_goconnect_item_t *item)
 }
 
 
+static ngx_int_t
+ngx_goconnect_subscribe_resync(ngx_goconnect_item_t *item, const char *data)
+{
+    return ngx_goconnect_subscribe_frame(item->sub, "resync", item->seq, data,
+                                         ngx_goconnect_slice("", 0), "");
+}
+
+
 /* what goes between the answer and the live frames */
 static ngx_int_t
 ngx_goconnect_subscribe_replay(ngx_goconnect_item_t *item)
@@ -519,9 +527,15 @@ ngx_goconnect_subscribe_replay(ngx_goconnect_item_t *item)
     gc_slice_t text;
 
     if (item->resync) {
-        return ngx_goconnect_subscribe_frame(item->sub, "resync", item->seq,
-                                             "{\"reason\":\"expired\"}",
-                                             ngx_goconnect_slice("", 0), "");
+        return ngx_goconnect_subscribe_resync(item, "{\"reason\":\"expired\"}");
+    }
+
+    /* what would be refused as too much each time that the client comes back
+     * must not be begun */
+    if (item->sub->session->held + item->events.len >
+        NGX_GOCONNECT_HOLD_MAX / 2) {
+        return ngx_goconnect_subscribe_resync(item,
+                                              "{\"reason\":\"overflow\"}");
     }
 
     if (gc_json_array(&it, item->events) != 0) {

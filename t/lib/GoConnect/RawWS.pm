@@ -122,10 +122,10 @@ sub next_frame {
     while (1) {
         my $size = $self->_frame_size;
         if (defined $size && length $self->{buffer} >= $size->[0] + $size->[1]) {
-            my $bytes = substr $self->{buffer}, 0, $size->[0] + $size->[1], '';
-            my $first = ord $bytes;
+            my $head = substr $self->{buffer}, 0, $size->[0], '';
+            my $first = ord $head;
             return { op => $first & 15, fin => $first >> 7,
-                payload => substr($bytes, $size->[0]) };
+                payload => substr($self->{buffer}, 0, $size->[1], '') };
         }
         $self->_more($end) or return { $self->{eof} ? 'eof' : 'timeout' => 1 };
     }
@@ -133,7 +133,7 @@ sub next_frame {
 
 sub _frame_size {
     my ($self) = @_;
-    my $b = $self->{buffer};
+    my $b = substr $self->{buffer}, 0, 10;
     return undef if length $b < 2;
     my $len = ord(substr $b, 1, 1);
     croak 'a masked frame from the server' if $len & 0x80;
