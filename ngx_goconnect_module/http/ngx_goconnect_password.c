@@ -2,8 +2,6 @@
 
 #include <crypt.h>
 #include <openssl/crypto.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 
 #include "http/ngx_goconnect_auth.h"
 #include "http/ngx_goconnect_conf.h"
@@ -11,8 +9,7 @@
 
 #define NGX_GOCONNECT_PASSWORD_QUEUE 32      /* jobs of a worker */
 #define NGX_GOCONNECT_PASSWORD_TIMEOUT 10000 /* ms, queue and work */
-#define NGX_GOCONNECT_PASSWORD_NICE 5
-#define NGX_GOCONNECT_PASSWORD_SALT 16 /* bytes */
+#define NGX_GOCONNECT_PASSWORD_SALT 16       /* bytes */
 #define NGX_GOCONNECT_PASSWORD_PREFIX "$2b$12$"
 
 
@@ -249,18 +246,9 @@ ngx_goconnect_password_thread(void *data, ngx_log_t *log)
     char *hash;
     void *scratch;
 
-    static __thread ngx_uint_t nice_set;
-
     if (job->aborted) {
         job->rc = NGX_BUSY;
         return;
-    }
-
-    if (!nice_set) {
-        /* on Linux the priority is the thread's: workers go first */
-        nice_set = 1;
-        (void) setpriority(PRIO_PROCESS, (id_t) syscall(SYS_gettid),
-                           NGX_GOCONNECT_PASSWORD_NICE);
     }
 
     job->rc = NGX_ERROR;

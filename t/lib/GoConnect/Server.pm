@@ -244,6 +244,14 @@ sub worker_pids {
     return \%pid;
 }
 
+# How many processes the master has: workers, and those that shut down.
+sub _children {
+    my ($self) = @_;
+    my $master = $self->{master} or return 0;
+    open my $fh, '<', "/proc/$master/task/$master/children" or return 0;
+    return scalar(my @pid = split ' ', scalar(<$fh>) // '');
+}
+
 # Waits until the server answers /readyz with 200 (seconds, default 20).
 sub wait_ready {
     my ($self, $seconds) = @_;
@@ -522,6 +530,9 @@ sub remember {
     $self->{pids} = $self->worker_pids;
     delete $self->{baseline};
     if ($self->{wait} && !$SAN) {
+        # while old workers are on their way out, their connections would count
+        my $gone = time + 8;
+        sleep 0.02 while time < $gone && $self->_children > keys %{ $self->worker_pids };
         delete $self->{ua};
         my ($last, $same) = (-1, 0);
         my $end = time + 2;
