@@ -140,13 +140,14 @@ const EN = {
   'network.gate.invite': 'This network takes an invite. Paste the link or the code that you were given.',
   'network.gate.approval': 'This network takes an approval by its staff.',
   'network.code': 'Invite link or code',
-  'network.range': 'Range {cidr}',
-  'network.more': 'More about this network',
+  'network.range': 'Address range {cidr}',
+  'network.devices': { one: '{count} device, {online} on line', other: '{count} devices, {online} on line' },
+  'network.devices.none': 'No device yet',
 
   'side.members': 'Members',
   'side.devices': 'Devices',
-  'members.online': 'Online',
-  'members.offline': 'Offline',
+  'members.online': 'Connected',
+  'members.offline': 'Not connected',
   'members.pending': 'Invited',
   'members.banned': 'Banned',
   'members.empty': 'Nobody here yet.',
@@ -216,7 +217,7 @@ const EN = {
   'invites.uses': 'Used',
   'invites.expires': 'Ends',
   'invites.actions': 'Actions',
-  'invites.unlimited': '{uses} of any number',
+  'invites.unlimited': '{uses}',
   'invites.limited': '{uses} of {max}',
   'invites.tenant': 'the community',
   'invites.revoke': 'Revoke the invite for {name}',
@@ -288,7 +289,7 @@ const EN = {
 
 let table = EN;
 let plural = new Intl.PluralRules('en');
-let language = 'en';
+let language = navigator.languages.find((tag) => /^en\b/.test(tag)) ?? 'en';
 
 
 export const has = (key) => key in table;
@@ -322,6 +323,7 @@ function format(options) {
 
 export const time = (at) => format({ hour: '2-digit', minute: '2-digit' }).format(at);
 export const date = (at) => format({ dateStyle: 'medium' }).format(at);
+export const short = (at) => format({ day: 'numeric', month: 'short' }).format(at);
 export const moment = (at) => format({ dateStyle: 'full', timeStyle: 'short' }).format(at);
 
 

@@ -3,7 +3,7 @@
 import { html, useState } from '/lib/preact.js';
 import { createInvite, deleteInvite, load, toast, useResource } from '/model.js';
 import { givable } from '/roles.js';
-import { date, t } from '/strings.js';
+import { moment, short, t } from '/strings.js';
 import { Button, CopyButton, Dialog, Empty, Failed, Field, Form, Loading, useAction } from '/ui.js';
 
 const EXPIRES = [604800, 86400, 3600, 2592000];
@@ -114,7 +114,7 @@ function Row({ invite, name }) {
       <td>${invite.max_uses
         ? t('invites.limited', { uses: invite.uses, max: invite.max_uses })
         : t('invites.unlimited', { uses: invite.uses })}</td>
-      <td>${invite.expires_at ? date(new Date(invite.expires_at)) : '–'}</td>
+      <td>${invite.expires_at ? html`<span title=${moment(new Date(invite.expires_at))}>${short(new Date(invite.expires_at))}</span>` : '–'}</td>
       <td><${Button} tone="small" busy=${busy} onClick=${revoke}
         aria-label=${t('invites.revoke', { name })}>${t('action.revoke')}</></td>
     </tr>`;

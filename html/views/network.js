@@ -18,6 +18,7 @@ import { Head, Unknown } from '/views/page.js';
 export function Network({ id, tenant, me, ...rest }) {
   const networks = useResource(`networks:${tenant.id}`);
   const network = networks.items.find((one) => one.id === id);
+  const peers = useResource(network?.joined ? `peers:${id}` : null);
   const [dialog, setDialog] = useState(null);
   const close = () => setDialog(null);
 
@@ -39,7 +40,7 @@ export function Network({ id, tenant, me, ...rest }) {
   return html`
     <${Head} title=${network.name} side=${network.joined} actions=${actions}
       icon=${html`<span class="head-icon"><${Icon} name="mesh" /></span>`}
-      sub=${network.description || t('network.range', { cidr: network.cidr })} ...${rest} />
+      sub=${network.description || count(network, peers)} ...${rest} />
     ${network.joined ? html`<${Inside} network=${network} me=${me} />`
       : html`<${Gate} network=${network} />`}
     ${dialog === 'invite' && html`<${Invite} tenant=${tenant} network=${id} onClose=${close} />`}
@@ -57,6 +58,15 @@ export function Network({ id, tenant, me, ...rest }) {
           await deleteNetwork(network);
           navigate(`/t/${tenant.id}`);
         }} />`}`;
+}
+
+
+// How many devices there are; from outside the number is all that one sees.
+function count(network, peers) {
+  if (peers.status !== 'ready') return t('network.range', { cidr: network.cidr });
+  if (!peers.items.length) return t('network.devices.none');
+  return t('network.devices', { count: peers.items.length,
+    online: peers.items.filter((peer) => peer.online).length });
 }
 
 

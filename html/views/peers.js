@@ -32,6 +32,7 @@ export function Peers({ network, me }) {
   }
 
   return html`
+    <p class="range muted">${t('network.range', { cidr: network.cidr })}</p>
     <ul class="peers">
       ${list.map((peer) => html`
         <li key=${peer.id} class=${`peer ${peer.online ? '' : 'offline'}`}>

@@ -49,7 +49,7 @@ test('from nothing to two people who chat', async (t) => {
     await field.fill('10.77.0.0/24');
     await ada.page.getByRole('button', { name: 'Create' }).click();
     await title(ada.page, 'minecraft');
-    await ada.page.getByText('10.77.0.0/24', { exact: true }).waitFor();
+    await ada.page.getByText('10.77.0.0/24', { exact: true }).first().waitFor();
   });
 
   await t.test('whoever makes a network is in it, or one click away', async () => {
@@ -251,4 +251,30 @@ test('earlier messages are fetched as one goes up', async () => {
     Array.from({ length: 70 }, (_, i) => `line ${i + 1}`));
   await owner.page.getByRole('button', { name: 'Show earlier messages' }).waitFor({ state: 'detached' });
   await owner.close();
+});
+
+
+test('the first load is small and asks for everything at once', async () => {
+  const guest = await visitor();
+
+  await guest.page.goto(`${url}/login`);
+  await guest.page.getByLabel('Username').waitFor();
+
+  const { bytes, scripts, late } = await guest.page.evaluate(() => {
+    const loaded = performance.getEntriesByType('resource');
+    const early = [...document.querySelectorAll('link[rel=modulepreload]')].map((el) => el.href);
+    const all = loaded.filter(({ name }) => name.endsWith('.js')).map(({ name }) => name);
+
+    return {
+      bytes: loaded.concat(performance.getEntriesByType('navigation'))
+        .reduce((sum, { transferSize }) => sum + transferSize, 0),
+      scripts: all.length,
+      late: all.filter((name) => !early.includes(name) && !name.endsWith('/app.js')),
+    };
+  });
+
+  assert.ok(scripts > 10);
+  assert.deepEqual(late, [], 'index.html names each module');
+  assert.ok(bytes < 60_000, `${bytes} bytes`);
+  await guest.close();
 });

@@ -192,3 +192,58 @@ test('a page opened while the database is away waits for it', async () => {
   await live(ada.page);
   await ada.close();
 });
+
+
+test('an event that was lost or told twice does no harm', async () => {
+  const ada = await member('ada');
+  const bob = await member('bob');
+  const place = await community(ada);
+  const asked = [];
+  let lose = 0;
+
+  await accept(bob, await invite(ada, place));
+
+  // between bob and the server: loses what it is told to, repeats all the rest
+  await bob.context.routeWebSocket(/\/v1\/ws/, (page) => {
+    const server = page.connectToServer();
+
+    page.onMessage((text) => {
+      asked.push(JSON.parse(text));
+      server.send(text);
+    });
+    server.onMessage((text) => {
+      const chat = JSON.parse(text).type === 'chat_message';
+
+      if (chat && lose) {
+        lose -= 1;
+        return;
+      }
+      page.send(text);
+      if (chat) page.send(text);
+    });
+  });
+
+  await bob.page.goto(url + place.path);
+  await live(bob.page);
+  await bob.page.getByText('This is the beginning of').waitFor();
+
+  const post = (content) => api('POST', `/v1/networks/${place.network.id}/messages`,
+    { content }, ada.token);
+  const before = (await post('one')).seq;
+
+  await line(bob.page, 'one').waitFor();
+  lose = 2;
+  await post('two');
+  await post('three');
+  await post('four');
+  await line(bob.page, 'four').waitFor();
+  assert.deepEqual(await bob.page.locator('.line .text').allTextContents(),
+    ['one', 'two', 'three', 'four']);
+
+  const topic = `network:${place.network.id}`;
+  assert.deepEqual(asked.filter(({ type }) => type === 'subscribe')
+    .flatMap(({ data }) => data.topics).filter((one) => one.topic === topic).map(({ seq }) => seq),
+  [null, before], 'it asked for what came after the last that it had');
+  await ada.close();
+  await bob.close();
+});
