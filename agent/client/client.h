@@ -5,6 +5,7 @@
 #include "link/dial.h"
 
 #include <jansson.h>
+#include <limits.h>
 
 /* What `goconnect --help` promises. */
 enum {
@@ -34,7 +35,7 @@ typedef struct {
     dial_server_t server;
     char user_id[40];
     char username[80];
-    char ca[256];
+    char ca[PATH_MAX];
     int insecure;
     char *access_token;
     char *refresh_token;
