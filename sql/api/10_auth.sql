@@ -60,7 +60,7 @@ DECLARE
     account uuid;
     session uuid;
 BEGIN
-    IF coalesce(lower(body ->> 'username') ~ '^[a-z0-9][a-z0-9_.-]{2,31}$', false) IS FALSE THEN
+    IF coalesce(lower((body ->> 'username') COLLATE "C") ~ '^[a-z0-9][a-z0-9_.-]{2,31}$', false) IS FALSE THEN
         errs := errs || api_1._wrong('username', 'invalid',
             'A username has 3 to 32 of a-z, 0-9, "_", "." and "-", and begins with a letter or digit.');
     END IF;
@@ -73,7 +73,7 @@ BEGIN
         RETURN api_1._invalid(errs);
     END IF;
     IF EXISTS (SELECT FROM goconnect.users u
-                WHERE u.username_norm = lower(body ->> 'username'))
+                WHERE u.username_norm = lower((body ->> 'username') COLLATE "C"))
     THEN
         RETURN api_1._refuse(409, 'username_taken', 'This username is taken.');
     END IF;
@@ -89,6 +89,19 @@ BEGIN
 END
 $$;
 
+-- Too many wrong passwords close an account for a while, but not to an address
+-- that the user is logged in from: else anybody could keep him out.
+CREATE FUNCTION api_1._locked_out(ctx api_1.ctx, account uuid, until timestamptz)
+RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN coalesce(until > now(), false)
+       AND NOT EXISTS (SELECT FROM goconnect.sessions s
+                        WHERE s.user_id = account AND s.address = ctx.address
+                          AND s.expires_at > now());
+END
+$$;
+
 -- What the module needs to check a password; nulls if there is no such user.
 CREATE FUNCTION api_1.auth_login_begin(ctx api_1.ctx, body jsonb) RETURNS api_1.reply
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
@@ -97,9 +110,9 @@ DECLARE
 BEGIN
     SELECT x.id, x.password_hash, x.locked_until INTO u
       FROM goconnect.users x
-     WHERE x.username_norm = lower(body ->> 'username') AND x.kind = 'person'
+     WHERE x.username_norm = lower((body ->> 'username') COLLATE "C") AND x.kind = 'person'
        AND x.deleted_at IS NULL;
-    IF u.locked_until > now() THEN
+    IF api_1._locked_out(ctx, u.id, u.locked_until) THEN
         RETURN api_1._refuse(429, 'too_many_attempts',
             'Too many wrong passwords for this account; try again in a minute.');
     END IF;
@@ -120,7 +133,8 @@ BEGIN
        AND x.deleted_at IS NULL
        FOR NO KEY UPDATE;
     IF NOT FOUND OR u.password_hash IS DISTINCT FROM body ->> 'password_hash'
-       OR (body ->> 'verified')::boolean IS NOT TRUE OR u.locked_until > now()
+       OR (body ->> 'verified')::boolean IS NOT TRUE
+       OR api_1._locked_out(ctx, u.id, u.locked_until)
     THEN
         IF u.id IS NOT NULL AND (body ->> 'verified')::boolean IS NOT TRUE THEN
             UPDATE goconnect.users x

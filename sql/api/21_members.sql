@@ -70,7 +70,7 @@ BEGIN
     errs := api_1._check_word(errs, body, 'role', 'member', 'moderator', 'admin', 'owner');
     SELECT u.id INTO member FROM goconnect.users u
      WHERE (u.id = (body ->> 'user_id')::uuid
-            OR u.username_norm = lower(body ->> 'username'))
+            OR u.username_norm = lower((body ->> 'username') COLLATE "C"))
        AND u.deleted_at IS NULL AND u.kind = 'person';
     IF NOT FOUND THEN
         errs := errs || api_1._wrong(field, 'unknown', 'There is no such user.');

@@ -29,13 +29,20 @@ BEGIN
 END
 $$;
 
--- When these devices were last here, for them and for their peers.
+-- When these devices were last here, for them and for their peers. It is
+-- coarse, so a row that somebody else holds is passed over.
 CREATE FUNCTION api_1._seen(devices uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     IF cardinality(devices) > 0 THEN
-        UPDATE goconnect.devices d SET last_seen = now() WHERE d.id = ANY (devices);
-        UPDATE goconnect.peers p SET last_seen = now() WHERE p.device_id = ANY (devices);
+        UPDATE goconnect.devices d SET last_seen = now()
+          FROM (SELECT o.id FROM goconnect.devices o WHERE o.id = ANY (devices)
+                   FOR NO KEY UPDATE SKIP LOCKED) f
+         WHERE d.id = f.id;
+        UPDATE goconnect.peers p SET last_seen = now()
+          FROM (SELECT o.id FROM goconnect.peers o WHERE o.device_id = ANY (devices)
+                   FOR NO KEY UPDATE SKIP LOCKED) f
+         WHERE p.id = f.id;
     END IF;
 END
 $$;

@@ -43,8 +43,10 @@ SELECT is(t.said(t.login(NULL, NULL, false, 'l3')), '401 invalid_credentials', '
 SELECT is(t.said(t.login(:'id', 'an older hash', true, 'l4')), '401 invalid_credentials', 'the hash changed since begin');
 SELECT is((SELECT failed_logins FROM goconnect.users WHERE id = :'id'), 1, 'wrong passwords are counted');
 SELECT t.login(:'id', 'hash of alice', false, 'x' || i) FROM generate_series(1, 19) i \g /dev/null
+UPDATE goconnect.sessions SET address = '192.0.2.77' WHERE user_id = :'id';
 SELECT is(t.said(api_1.auth_login_begin(t.nobody(), '{"username": "alice"}')), '429 too_many_attempts', 'twenty of them lock the account');
 SELECT is(t.said(t.login(:'id', 'hash of alice', true, 'l5')), '401 invalid_credentials', '... even for the right one');
+SELECT is((api_1.auth_login_begin(ROW(NULL, NULL, NULL, '192.0.2.77', 'r', NULL, NULL)::api_1.ctx, '{"username": "alice"}')).status, 200, '... but not where alice is logged in');
 UPDATE goconnect.users SET locked_until = now() - interval '1 second' WHERE id = :'id';
 SELECT is((t.login(:'id', 'hash of alice', true, 'l6')).status, 200, '... for a minute');
 SELECT is((SELECT failed_logins FROM goconnect.users WHERE id = :'id'), 0, 'success forgets them');

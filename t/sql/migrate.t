@@ -213,6 +213,14 @@ waitpid $busy, 0;
 ($rc) = migrate($dir, $third);
 is $rc, 0, '... and again it works';
 
+# another encoding
+my $latin = "gcm_${$}_latin";
+$pg->sql('postgres', qq(CREATE DATABASE "$latin" ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0));
+push @made, $latin;
+($rc, $out) = migrate("$root/sql", $latin);
+is $rc, 1, 'a database that is not in UTF-8';
+like $out, qr/needs UTF8/, '... is refused';
+
 # without a superuser
 $pg->sql('postgres', "CREATE ROLE deployer_$$ LOGIN CREATEROLE");
 my $fourth = empty_database("deployer_$$");
