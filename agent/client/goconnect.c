@@ -358,6 +358,9 @@ goconnect_version(client_t *client)
 static int
 goconnect_option(client_t *client, int option)
 {
+    char *end;
+    long number;
+
     switch (option) {
     case GOCONNECT_SOCKET_OPT:
         client->socket = optarg;
@@ -396,9 +399,14 @@ goconnect_option(client_t *client, int option)
         return CLIENT_OPT_FOLLOW;
 
     case 'n':
-        client->limit = atoi(optarg);
-        return client->limit >= 1 && client->limit <= 100 ? CLIENT_OPT_LIMIT
-                                                          : -1;
+        number = strtol(optarg, &end, 10);
+
+        if (end == optarg || *end != '\0' || number < 1 || number > 100) {
+            return -1;
+        }
+
+        client->limit = (int) number;
+        return CLIENT_OPT_LIMIT;
 
     default:
         return -1;

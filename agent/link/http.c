@@ -7,6 +7,7 @@
 #include "link/protocols.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define HTTP_CHUNK 4096
@@ -242,7 +243,7 @@ http_established(http_t *http, struct lws *wsi)
     dial_succeeded(&http->dial);
 
     if (lws_hdr_copy(wsi, text, sizeof(text), WSI_TOKEN_HTTP_RETRY_AFTER) > 0) {
-        http->answer.retry_after_s = atoi(text);
+        http->answer.retry_after_s = (int) strtol(text, NULL, 10);
     }
 }
 
