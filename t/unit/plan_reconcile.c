@@ -481,7 +481,7 @@ Test(reconcile, from_nothing_and_back)
     struct operations operations;
     static const char *const expected[] = {
         "gc-net0: create",
-        "gc-net0: alias goconnect:" FIXTURE_NETWORK,
+        ("gc-net0: alias goconnect:" FIXTURE_NETWORK),
         "gc-net0: device key port 51820",
         "gc-net0: peers +3 -0 ~0",
         "gc-net0: address + 10.127.255.254/10",
