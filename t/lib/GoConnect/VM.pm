@@ -26,6 +26,9 @@ sub enter {
         exit 0;
     }
     $ENV{GOCONNECT_IN_VM} = 1;
+
+    # The host's cluster cannot be reached from inside.
+    delete $ENV{GOCONNECT_CLUSTER};
     $ENV{GOCONNECT_BUILD} //= "$ROOT/build";
     chdir $ROOT or die "$ROOT: $!";
     exec "$ROOT/t/kernel/vm", '-t', $opt{seconds} // 300, '-m', $opt{memory} // 1536,
