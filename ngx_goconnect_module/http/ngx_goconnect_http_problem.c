@@ -162,6 +162,10 @@ ngx_goconnect_http_problem_fields(ngx_goconnect_http_ctx_t *ctx, json_t *errors)
     json_t *error;
     size_t i;
 
+    if (errors == NULL) {
+        return NGX_ERROR;
+    }
+
     code = "unknown_field";
 
     json_array_foreach(errors, i, error)
@@ -223,23 +227,19 @@ ngx_goconnect_http_sql_field(const PGresult *res, int field)
 }
 
 
-/* code and detail, and the field they are about if there is one */
+/* what is wrong with one field is told as what C itself finds wrong with it */
 static ngx_int_t
 ngx_goconnect_http_sql_refusal(ngx_goconnect_http_ctx_t *ctx, ngx_uint_t status,
                                const char *code, const char *field,
                                const char *detail)
 {
-    json_t *members;
-
-    if (field[0] == '\0') {
+    if (status != NGX_GOCONNECT_HTTP_UNPROCESSABLE || field[0] == '\0') {
         return ngx_goconnect_http_problem(ctx, status, code, detail);
     }
 
-    members =
-        json_pack("{sssss[{ssssss}]}", "detail", detail, "code", code, "errors",
-                  "field", field, "code", code, "detail", detail);
-
-    return ngx_goconnect_http_problem_with(ctx, status, members);
+    return ngx_goconnect_http_problem_fields(
+        ctx, json_pack("[{ssssss}]", "field", field, "code", code, "detail",
+                       detail));
 }
 
 

@@ -4,6 +4,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use GoConnect::Routes;
+use JSON::Validator;
 use Test::More;
 use YAML::XS ();
 
@@ -19,6 +20,11 @@ sub resolve {
     }
     return $node;
 }
+
+# OpenAPI's own rules.
+my $schema = JSON::Validator->new->schema($api)->schema;
+is ref $schema, 'JSON::Validator::Schema::OpenAPIv3', 'it is OpenAPI 3';
+is join("\n", @{ $schema->errors }), '', 'and valid';
 
 # Every reference leads somewhere.
 sub references {
@@ -114,5 +120,43 @@ for my $key (sort keys %route) {
     field_ok("$key.$_->{name}", $_, resolve($schema->{properties}{ $_->{name} }))
         for @{ $route->{body} };
 }
+
+# ---------------------------------------------------------------------- codes
+
+# Every code that a source can answer with is published, and no other.
+sub slurp {
+    return join '', map { open my $fh, '<', $_ or die "$_: $!"; local $/; <$fh> } map { glob } @_;
+}
+
+my $root = "$FindBin::Bin/../..";
+my $c = slurp("$root/ngx_goconnect_module/http/*.c");
+my $sql = slurp("$root/sql/api/*.sql");
+my $def = slurp("$root/ngx_goconnect_module/http/constraints.def") =~ s{/\*.*?\*/}{}gsr;
+my (%code, %field_code);
+
+$code{"$1 $2"}++ while $sql =~ /_(?:refuse|raise)\((\d{3}), '(\w+)'/g;
+$code{"401 $1"}++ while $sql =~ /ROW\(401, json_build_object\('code', '(\w+)'/g;
+while ($def =~ /GC_CONSTRAINT\(\w+,\s*(\d+),\s*"(\w+)"/g) {
+    $1 == 422 ? $field_code{$2}++ : $code{"$1 $2"}++;
+}
+my %constant = (BAD_REQUEST => 400, UNAUTHORIZED => 401, FORBIDDEN => 403, NOT_FOUND => 404,
+    NOT_ALLOWED => 405, PRECONDITION_FAILED => 412, REQUEST_ENTITY_TOO_LARGE => 413,
+    UNSUPPORTED_MEDIA_TYPE => 415, INTERNAL_SERVER_ERROR => 500);
+while ($c =~ /http_problem\(\s*ctx,\s*NGX_HTTP_(\w+),\s*"(\w+)"/g) {
+    $code{ ($constant{$1} // $1) . " $2" }++;
+}
+$code{"503 $1"}++ while $c =~ /http_unavailable\(\s*ctx,\s*"(\w+)"/g;
+$code{"503 $1"}++ while $c =~ /\{"[0-9A-Z]{2,5}",\s*"(\w+)"/g;
+$code{"400 $1"}++ while $c =~ /\{json_error_\w+,\s*"(\w+)"/g;
+$code{"422 $_"}++ for qw(invalid_fields unknown_field);
+$field_code{$1}++ while $c =~ /goconnect_bad\(\s*"(\w+)"/g;
+$field_code{$1}++ while $sql =~ /_(?:wrong|invalid)\([^,()]+,\s*'(\w+)'/g;
+delete $code{'401 invalid_ticket'};    # of the WebSocket alone
+
+my @published = map { my $group = $_; map { "$group->{status} $_" } @{ $group->{codes} } }
+    @{ $api->{components}{schemas}{Code}{'x-codes'} };
+is_deeply [ sort keys %code ], [ sort @published ], 'the codes of problems are published';
+is_deeply [ sort keys %field_code ], [ sort @{ $api->{components}{schemas}{FieldCode}{'x-codes'} } ],
+    'and those of fields';
 
 done_testing;
