@@ -46,6 +46,8 @@ BEGIN
     FOREACH wanted IN ARRAY ARRAY['search_path=pg_catalog, pg_temp',
                                   'TimeZone=UTC', 'DateStyle=ISO, YMD',
                                   'lock_timeout=1s',
+                                  -- every statement is short, compiling is not
+                                  'jit=off',
                                   'default_transaction_isolation=read committed']
     LOOP
         IF have IS NULL OR NOT wanted = ANY (have) THEN

@@ -2,11 +2,13 @@
 -- the members of the JSON object, in their order.
 
 CREATE FUNCTION api_1._user_object(id uuid) RETURNS json
-LANGUAGE sql STABLE AS $$
-    SELECT row_to_json(o)
-      FROM (SELECT u.id, u.username, u.email, u.settings, u.server_admin, u.created_at,
-                   u.updated_at
-              FROM goconnect.users u WHERE u.id = $1) o
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT row_to_json(o)
+              FROM (SELECT u.id, u.username, u.email, u.settings, u.server_admin, u.created_at,
+                           u.updated_at
+                      FROM goconnect.users u WHERE u.id = $1) o);
+END
 $$;
 
 -- Every tenant, as one viewer sees it; NULL for an event that many see.
@@ -27,8 +29,10 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 CREATE FUNCTION api_1._tenant_object(tenant uuid, viewer uuid) RETURNS json
-LANGUAGE sql STABLE AS $$
-    SELECT row_to_json(o) FROM api_1._tenants(viewer) o WHERE o.id = tenant
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT row_to_json(o) FROM api_1._tenants(viewer) o WHERE o.id = tenant);
+END
 $$;
 
 CREATE FUNCTION api_1._networks(viewer uuid)
@@ -51,23 +55,29 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 CREATE FUNCTION api_1._network_object(network uuid, viewer uuid) RETURNS json
-LANGUAGE sql STABLE AS $$
-    SELECT row_to_json(o) FROM api_1._networks(viewer) o WHERE o.id = network
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT row_to_json(o) FROM api_1._networks(viewer) o WHERE o.id = network);
+END
 $$;
 
 CREATE FUNCTION api_1._tenant_etag(tenant uuid, viewer uuid) RETURNS text
-LANGUAGE sql STABLE AS $$
-    SELECT api_1._etag(t.rev, coalesce(o.role, '-') || '.' || o.member_count)
-      FROM goconnect.tenants t JOIN api_1._tenants(viewer) o ON o.id = t.id
-     WHERE t.id = tenant
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT api_1._etag(t.rev, coalesce(o.role, '-') || '.' || o.member_count)
+              FROM goconnect.tenants t JOIN api_1._tenants(viewer) o ON o.id = t.id
+             WHERE t.id = tenant);
+END
 $$;
 
 CREATE FUNCTION api_1._network_etag(network uuid, viewer uuid) RETURNS text
-LANGUAGE sql STABLE AS $$
-    SELECT api_1._etag(n.rev, coalesce(o.role, '-') || '.' || o.joined::integer || '.'
-                              || o.peer_count)
-      FROM goconnect.networks n JOIN api_1._networks(viewer) o ON o.id = n.id
-     WHERE n.id = network
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT api_1._etag(n.rev, coalesce(o.role, '-') || '.' || o.joined::integer || '.'
+                                      || o.peer_count)
+              FROM goconnect.networks n JOIN api_1._networks(viewer) o ON o.id = n.id
+             WHERE n.id = network);
+END
 $$;
 
 -- key, tenant_id, network_id and at are for selecting and ordering; the rest
@@ -82,12 +92,14 @@ CREATE VIEW api_1._members AS
       JOIN goconnect.users u ON u.id = m.user_id;
 
 CREATE FUNCTION api_1._member_object(tenant uuid, network uuid, member uuid) RETURNS json
-LANGUAGE sql STABLE AS $$
-    SELECT row_to_json(o)
-      FROM (SELECT v.user_id, v.username, v.role, v.status, v.joined_at, v.online
-              FROM api_1._members v
-             WHERE v.tenant_id = tenant AND v.network_id IS NOT DISTINCT FROM network
-               AND v.user_id = member) o
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT row_to_json(o)
+              FROM (SELECT v.user_id, v.username, v.role, v.status, v.joined_at, v.online
+                      FROM api_1._members v
+                     WHERE v.tenant_id = tenant AND v.network_id IS NOT DISTINCT FROM network
+                       AND v.user_id = member) o);
+END
 $$;
 
 -- The data of a member event.
@@ -110,8 +122,10 @@ CREATE VIEW api_1._devices AS
       LEFT JOIN goconnect.presence s ON s.device_id = d.id;
 
 CREATE FUNCTION api_1._device_object(device uuid) RETURNS json
-LANGUAGE sql STABLE AS $$
-    SELECT row_to_json(o) FROM api_1._devices o WHERE o.id = device
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT row_to_json(o) FROM api_1._devices o WHERE o.id = device);
+END
 $$;
 
 CREATE VIEW api_1._peers AS
@@ -125,8 +139,10 @@ CREATE VIEW api_1._peers AS
       LEFT JOIN goconnect.presence s ON s.device_id = p.device_id;
 
 CREATE FUNCTION api_1._peer_object(peer uuid) RETURNS json
-LANGUAGE sql STABLE AS $$
-    SELECT row_to_json(o) FROM api_1._peers o WHERE o.id = peer
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT row_to_json(o) FROM api_1._peers o WHERE o.id = peer);
+END
 $$;
 
 -- A peer as it stands in netmap and netmap_delta: what all members share and
@@ -141,51 +157,57 @@ CREATE VIEW api_1._map_peers AS
 
 -- The data of a netmap_delta; _publish adds the versions.
 CREATE FUNCTION api_1._delta(network uuid, upsert uuid[], remove uuid[]) RETURNS json
-LANGUAGE sql STABLE AS $$
-    SELECT json_build_object('network_id', network,
-        'upsert', (SELECT coalesce(json_agg(row_to_json(v)), '[]'::json)
-                     FROM api_1._map_peers v WHERE v.id = ANY (upsert)),
-        'remove', to_json(remove))
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT json_build_object('network_id', network,
+                'upsert', (SELECT coalesce(json_agg(row_to_json(v)), '[]'::json)
+                             FROM api_1._map_peers v WHERE v.id = ANY (upsert)),
+                'remove', to_json(remove)));
+END
 $$;
 
 -- The whole map of a network, the same for every reader.
 CREATE FUNCTION api_1._netmap(network uuid) RETURNS json
-LANGUAGE sql STABLE AS $$
-    SELECT json_build_object(
-        'network_id', n.id,
-        'version', n.netmap_version,
-        'network', api_1._network_object(n.id, NULL),
-        'relays', (SELECT coalesce(json_agg(json_build_object('id', r.id, 'name', r.name,
-                              'address4', host(r.address4), 'address6', host(r.address6),
-                              'port', r.port, 'url', r.url) ORDER BY r.name), '[]'::json)
-                     FROM goconnect.relays r WHERE r.enabled),
-        'dns', json_build_object('domain', n.slug || '.' || t.slug || '.gc'),
-        'rules', (SELECT coalesce(json_agg(json_build_object('id', r.id,
-                              'action', r.action, 'source', r.source,
-                              'destination', r.destination, 'protocol', r.protocol,
-                              'port_first', lower(r.ports), 'port_last', upper(r.ports) - 1)
-                              ORDER BY r.position), '[]'::json)
-                    FROM goconnect.rules r WHERE r.network_id = n.id),
-        'peers', (SELECT coalesce(json_agg(row_to_json(v)), '[]'::json)
-                    FROM (SELECT m.* FROM api_1._map_peers m
-                            JOIN goconnect.peers p ON p.id = m.id
-                           WHERE p.network_id = n.id ORDER BY p.name) v))
-      FROM goconnect.networks n
-      JOIN goconnect.tenants t ON t.id = n.tenant_id
-     WHERE n.id = network
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT json_build_object(
+                'network_id', n.id,
+                'version', n.netmap_version,
+                'network', api_1._network_object(n.id, NULL),
+                'relays', (SELECT coalesce(json_agg(json_build_object('id', r.id, 'name', r.name,
+                                      'address4', host(r.address4), 'address6', host(r.address6),
+                                      'port', r.port, 'url', r.url) ORDER BY r.name), '[]'::json)
+                             FROM goconnect.relays r WHERE r.enabled),
+                'dns', json_build_object('domain', n.slug || '.' || t.slug || '.gc'),
+                'rules', (SELECT coalesce(json_agg(json_build_object('id', r.id,
+                                      'action', r.action, 'source', r.source,
+                                      'destination', r.destination, 'protocol', r.protocol,
+                                      'port_first', lower(r.ports), 'port_last', upper(r.ports) - 1)
+                                      ORDER BY r.position), '[]'::json)
+                            FROM goconnect.rules r WHERE r.network_id = n.id),
+                'peers', (SELECT coalesce(json_agg(row_to_json(v)), '[]'::json)
+                            FROM (SELECT m.* FROM api_1._map_peers m
+                                    JOIN goconnect.peers p ON p.id = m.id
+                                   WHERE p.network_id = n.id ORDER BY p.name) v))
+              FROM goconnect.networks n
+              JOIN goconnect.tenants t ON t.id = n.tenant_id
+             WHERE n.id = network);
+END
 $$;
 
 -- What a device has: the data of the self message.
 CREATE FUNCTION api_1._self(device uuid) RETURNS json
-LANGUAGE sql STABLE AS $$
-    SELECT json_build_object(
-        'device', api_1._device_object(device),
-        'peers', (SELECT coalesce(json_agg(json_build_object(
-                              'network_id', p.network_id, 'peer_id', p.id, 'name', p.name,
-                              'ip_address', host(p.ip_address),
-                              'ip6_address', host(p.ip6_address),
-                              'public_key', p.public_key) ORDER BY p.network_id), '[]'::json)
-                    FROM goconnect.peers p WHERE p.device_id = device))
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT json_build_object(
+                'device', api_1._device_object(device),
+                'peers', (SELECT coalesce(json_agg(json_build_object(
+                                      'network_id', p.network_id, 'peer_id', p.id, 'name', p.name,
+                                      'ip_address', host(p.ip_address),
+                                      'ip6_address', host(p.ip6_address),
+                                      'public_key', p.public_key) ORDER BY p.network_id), '[]'::json)
+                            FROM goconnect.peers p WHERE p.device_id = device)));
+END
 $$;
 
 -- The data of a revoked message.

@@ -185,9 +185,11 @@ $$;
 
 -- The self message of each device.
 CREATE FUNCTION api_1._self_events(devices uuid[]) RETURNS api_1.event[]
-LANGUAGE sql STABLE AS $$
-    SELECT coalesce(array_agg(api_1._event('device:' || d.id, 'self', api_1._self(d.id))
-                              ORDER BY d.id), '{}')
-      FROM (SELECT DISTINCT x.id FROM unnest(devices) AS x (id)
-              JOIN goconnect.devices v ON v.id = x.id) d
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT coalesce(array_agg(api_1._event('device:' || d.id, 'self', api_1._self(d.id))
+                                      ORDER BY d.id), '{}')
+              FROM (SELECT DISTINCT x.id FROM unnest(devices) AS x (id)
+                      JOIN goconnect.devices v ON v.id = x.id) d);
+END
 $$;

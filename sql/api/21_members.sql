@@ -144,27 +144,31 @@ $$;
 
 -- What is told when somebody becomes an active member of a tenant.
 CREATE FUNCTION api_1._joined_tenant(tenant uuid, member uuid) RETURNS api_1.event[]
-LANGUAGE sql STABLE AS $$
-    SELECT ARRAY[
-        api_1._event('tenant:' || tenant, 'member',
-            api_1._member_change('added', tenant, NULL,
-                                 api_1._member_object(tenant, NULL, member))),
-        api_1._event('user:' || member, 'tenant',
-            json_build_object('change', 'added',
-                              'tenant', api_1._tenant_object(tenant, member)))]
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT ARRAY[
+                api_1._event('tenant:' || tenant, 'member',
+                    api_1._member_change('added', tenant, NULL,
+                                         api_1._member_object(tenant, NULL, member))),
+                api_1._event('user:' || member, 'tenant',
+                    json_build_object('change', 'added',
+                                      'tenant', api_1._tenant_object(tenant, member)))]);
+END
 $$;
 
 -- The same for a network.
 CREATE FUNCTION api_1._joined_network(tenant uuid, network uuid, member uuid)
 RETURNS api_1.event[]
-LANGUAGE sql STABLE AS $$
-    SELECT ARRAY[
-        api_1._event('network:' || network, 'member',
-            api_1._member_change('added', tenant, network,
-                                 api_1._member_object(tenant, network, member))),
-        api_1._event('user:' || member, 'network',
-            json_build_object('change', 'added',
-                              'network', api_1._network_object(network, member)))]
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT ARRAY[
+                api_1._event('network:' || network, 'member',
+                    api_1._member_change('added', tenant, network,
+                                         api_1._member_object(tenant, network, member))),
+                api_1._event('user:' || member, 'network',
+                    json_build_object('change', 'added',
+                                      'network', api_1._network_object(network, member)))]);
+END
 $$;
 
 CREATE FUNCTION api_1.network_members_list(ctx api_1.ctx, network uuid, lim integer, cur text)

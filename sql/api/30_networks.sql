@@ -186,9 +186,11 @@ $$;
 -- True if every member of the tenant may know of the network: only then may
 -- its events enter the tenant's topic.
 CREATE FUNCTION api_1._is_open_to_all(network uuid) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-    SELECT n.visibility = 'public' AND n.required_role = 'member'
-      FROM goconnect.networks n WHERE n.id = network
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT n.visibility = 'public' AND n.required_role = 'member'
+              FROM goconnect.networks n WHERE n.id = network);
+END
 $$;
 
 CREATE FUNCTION api_1.networks_get(ctx api_1.ctx, network uuid) RETURNS api_1.reply

@@ -112,10 +112,12 @@ $$;
 
 -- True if the caller may read this device: its user, or it itself.
 CREATE FUNCTION api_1._owns_device(ctx api_1.ctx, device uuid) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT FROM goconnect.devices d
-                    WHERE d.id = device AND d.user_id = ctx.user_id
-                      AND (ctx.device_id IS NULL OR ctx.device_id = device))
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT EXISTS (SELECT FROM goconnect.devices d
+                            WHERE d.id = device AND d.user_id = ctx.user_id
+                              AND (ctx.device_id IS NULL OR ctx.device_id = device)));
+END
 $$;
 
 CREATE FUNCTION api_1.devices_get(ctx api_1.ctx, device uuid) RETURNS api_1.reply

@@ -94,7 +94,10 @@ $$;
 
 -- The address that has rested longest among those released until then.
 CREATE FUNCTION api_1._take_released(network uuid, until timestamptz) RETURNS inet
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+DECLARE
+    taken inet;
+BEGIN
     DELETE FROM goconnect.released_addresses a
      WHERE a.network_id = network
        AND a.ip_address = (
@@ -107,7 +110,9 @@ LANGUAGE sql AS $$
                                WHERE p.network_id = network
                                  AND p.ip_address = o.ip_address)
             ORDER BY o.released_at, o.ip_address LIMIT 1)
-    RETURNING a.ip_address
+    RETURNING a.ip_address INTO taken;
+    RETURN taken;
+END
 $$;
 
 -- A name that no other peer of the network has, out of the device's.

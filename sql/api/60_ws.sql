@@ -39,10 +39,12 @@ $$;
 -- Another epoch means that seq may have gone back: the timeline changes when a
 -- standby takes over, the system identifier when a dump was restored.
 CREATE FUNCTION api_1._epoch() RETURNS text
-LANGUAGE sql STABLE AS $$
-    SELECT ltrim(left(pg_walfile_name(pg_current_wal_lsn()), 8), '0') || '-'
-        || to_hex(c.system_identifier)
-      FROM pg_control_system() c
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT ltrim(left(pg_walfile_name(pg_current_wal_lsn()), 8), '0') || '-'
+                || to_hex(c.system_identifier)
+              FROM pg_control_system() c);
+END
 $$;
 
 -- The topics that a session may have: those it belongs to.
@@ -262,21 +264,23 @@ $$;
 -- The peer_status frames of devices, one for each network, or for each 200
 -- peers of it.
 CREATE FUNCTION api_1._status_frames(devices uuid[], word text) RETURNS json[]
-LANGUAGE sql STABLE AS $$
-    SELECT array_agg(json_build_object('type', 'peer_status',
-               'topic', 'network:' || g.network_id,
-               'data', CASE WHEN g.n = 1 THEN
-                   json_build_object('network_id', g.network_id, 'peer_id', g.first,
-                                     'status', word, 'endpoint', g.endpoint)
-               ELSE json_build_object('network_id', g.network_id, 'peers', g.peers) END))
-      FROM (SELECT f.network_id, count(*) AS n, (array_agg(f.id))[1] AS first,
-                   (array_agg(f.endpoint))[1] AS endpoint,
-                   json_agg(json_build_object('peer_id', f.id, 'status', word,
-                                              'endpoint', f.endpoint)) AS peers
-              FROM (SELECT p.id, p.network_id, p.endpoints[1] AS endpoint,
-                           row_number() OVER (PARTITION BY p.network_id) AS place
-                      FROM goconnect.peers p WHERE p.device_id = ANY (devices)) f
-             GROUP BY f.network_id, (f.place - 1) / 200) g
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT array_agg(json_build_object('type', 'peer_status',
+                       'topic', 'network:' || g.network_id,
+                       'data', CASE WHEN g.n = 1 THEN
+                           json_build_object('network_id', g.network_id, 'peer_id', g.first,
+                                             'status', word, 'endpoint', g.endpoint)
+                       ELSE json_build_object('network_id', g.network_id, 'peers', g.peers) END))
+              FROM (SELECT f.network_id, count(*) AS n, (array_agg(f.id))[1] AS first,
+                           (array_agg(f.endpoint))[1] AS endpoint,
+                           json_agg(json_build_object('peer_id', f.id, 'status', word,
+                                                      'endpoint', f.endpoint)) AS peers
+                      FROM (SELECT p.id, p.network_id, p.endpoints[1] AS endpoint,
+                                   row_number() OVER (PARTITION BY p.network_id) AS place
+                              FROM goconnect.peers p WHERE p.device_id = ANY (devices)) f
+                     GROUP BY f.network_id, (f.place - 1) / 200) g);
+END
 $$;
 
 -- What a worker tells every few seconds: the devices that came to its sockets

@@ -105,13 +105,15 @@ CREATE TRIGGER peers_touch
 -- The higher of the tenant's role and the network's, each only if active.
 CREATE FUNCTION goconnect.effective_role(tenant uuid, network uuid, member uuid)
 RETURNS text
-LANGUAGE sql STABLE AS $$
-    SELECT m.role
-      FROM goconnect.memberships m
-     WHERE m.tenant_id = tenant AND m.user_id = member AND m.status = 'active'
-       AND (m.network_id IS NULL OR m.network_id = network)
-     ORDER BY goconnect.role_rank(m.role) DESC
-     LIMIT 1
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT m.role
+              FROM goconnect.memberships m
+             WHERE m.tenant_id = tenant AND m.user_id = member AND m.status = 'active'
+               AND (m.network_id IS NULL OR m.network_id = network)
+             ORDER BY goconnect.role_rank(m.role) DESC
+             LIMIT 1);
+END
 $$;
 
 CREATE FUNCTION goconnect.peer_role() RETURNS trigger
