@@ -21,7 +21,7 @@ sub h2 {
         '-H', "Authorization: Bearer $token", '-H', 'Content-Type: application/json', @more);
     if (defined $text) {
         $s->write_file('body', $text);
-        push @command, '--data-binary', '@' . $s->dir . '/body' if !grep { $_ eq '-T' } @command;
+        push @command, '--data-binary', '@' . $s->dir . '/body' if !grep { $_ eq '-T' } @more;
     }
     open my $fh, '-|', @command, "$url$path" or die "curl: $!";
     my $said = do { local $/; <$fh> };
@@ -44,8 +44,14 @@ my @stream = ('-X', 'POST', '-T', $s->dir . '/body', '-H', 'Content-Length:');
 $s->write_file('body', '{"name":"stream"}');
 ($status, $body) = h2('/v1/tenants', '{"name":"stream"}', @stream);
 is $status, 201, 'a body of unknown length';
-($status, $body) = h2('/v1/tenants', '{"name":"' . 'a' x 200_000 . '"}', @stream);
-is $status, 413, 'one that is too long';    # curl drops the answer's body here
+# curl 7.88 drops an answer that comes before it has sent all (RFC 9113,
+# section 8.1), so the access log tells
+$s->write_file('body', '{"name":"' . 'a' x 200_000 . '"}');
+system "curl -s -m 20 -o /dev/null --http2-prior-knowledge -H 'Authorization: Bearer $token' "
+    . "-H 'Content-Type: application/json' -H 'Content-Length:' -X POST -T - $url/v1/tenants <"
+    . $s->dir . '/body';
+open my $log, '<', $s->dir . '/access.log' or die $!;
+like [<$log>]->[-1], qr{ POST /v1/tenants 413 }, 'one that is too long';
 ($status, $body) = h2('/v1/tenants', '{"name":');
 is $status, 400, 'half a body';
 ($status, $body) = h2('/v1/auth/me', undef, '--head');
