@@ -1,6 +1,8 @@
 #ifndef GC_BASE_VERSION_H
 #define GC_BASE_VERSION_H
 
-#define GOCONNECT_VERSION "0.1.0"
+#include "core/gc_version.h"
+
+#define GOCONNECT_VERSION GC_VERSION
 
 #endif
