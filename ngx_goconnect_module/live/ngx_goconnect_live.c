@@ -165,7 +165,7 @@ ngx_goconnect_live_init_process(ngx_cycle_t *cycle)
         ngx_goconnect_ws_init_process(cycle) != NGX_OK ||
         ngx_goconnect_session_init(cycle) != NGX_OK ||
         ngx_goconnect_topic_init(cycle) != NGX_OK ||
-        ngx_goconnect_subscribe_init(cycle) != NGX_OK ||
+        ngx_goconnect_sub_init(cycle) != NGX_OK ||
         ngx_goconnect_netmap_init(cycle) != NGX_OK ||
         ngx_goconnect_presence_init(cycle) != NGX_OK ||
         ngx_goconnect_sweep_init(cycle) != NGX_OK) {

@@ -307,6 +307,36 @@ ngx_int_t ngx_goconnect_request_ctx(ngx_goconnect_session_t *s,
 
 
 /*
+ * ngx_goconnect_live_sub.c
+ */
+
+ngx_goconnect_sub_t *ngx_goconnect_sub_find(ngx_goconnect_session_t *s,
+                                            gc_slice_t topic);
+
+/* stands in its topic's list from now on; NULL: no memory */
+ngx_goconnect_sub_t *ngx_goconnect_sub_create(ngx_goconnect_session_t *s,
+                                              gc_slice_t name);
+void ngx_goconnect_sub_remove(ngx_goconnect_sub_t *sub);
+
+/* keeps a live frame until the subscription has caught up */
+void ngx_goconnect_sub_hold(ngx_goconnect_sub_t *sub,
+                            ngx_goconnect_ws_frame_t *frame, int64_t seq);
+
+/* takes a reference to the frame; NGX_ERROR: no memory */
+ngx_int_t ngx_goconnect_catchup_append(ngx_goconnect_sub_t *sub,
+                                       ngx_goconnect_ws_frame_t *frame,
+                                       int64_t seq);
+
+/* with all that is held; the subscription is live then */
+void ngx_goconnect_catchup_free(ngx_goconnect_sub_t *sub);
+
+/* sends what waits, as far as the socket goes */
+void ngx_goconnect_pump(ngx_goconnect_session_t *s);
+void ngx_goconnect_pump_forget(ngx_goconnect_session_t *s);
+ngx_int_t ngx_goconnect_sub_init(ngx_cycle_t *cycle);
+
+
+/*
  * ngx_goconnect_live_subscribe.c
  */
 
@@ -314,18 +344,8 @@ void ngx_goconnect_subscribe(ngx_goconnect_session_t *s, json_t *id,
                              json_t *data);
 void ngx_goconnect_unsubscribe(ngx_goconnect_session_t *s, json_t *id,
                                json_t *data);
-void ngx_goconnect_sub_remove(ngx_goconnect_sub_t *sub);
-ngx_goconnect_sub_t *ngx_goconnect_sub_find(ngx_goconnect_session_t *s,
-                                            gc_slice_t topic);
-
-/* keeps a live frame until the subscription has caught up */
-void ngx_goconnect_sub_hold(ngx_goconnect_sub_t *sub,
-                            ngx_goconnect_ws_frame_t *frame, int64_t seq);
-
-/* sends what waits, as far as the socket goes */
-void ngx_goconnect_pump(ngx_goconnect_session_t *s);
-void ngx_goconnect_pump_forget(ngx_goconnect_session_t *s);
-ngx_int_t ngx_goconnect_subscribe_init(ngx_cycle_t *cycle);
+void ngx_goconnect_subscribe_forget(ngx_goconnect_subscribe_t *op,
+                                    const ngx_goconnect_sub_t *sub);
 
 
 /*
