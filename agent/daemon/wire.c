@@ -157,7 +157,11 @@ wire_desire(wire_round_t *round, member_t *member)
     self.public_key = member->public_key;
     self.listen_port = member->listen_port;
     self.ip_address = member->ip_address;
-    self.ip6_address = member->ip6_address;
+
+    /* a machine where IPv6 is switched off does without */
+    if (member->daemon->wire->local.ipv6) {
+        self.ip6_address = member->ip6_address;
+    }
 
     desired = desired_create(member->map, &self, member->paths, &error);
     key_wipe(&self, sizeof(self));

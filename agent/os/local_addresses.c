@@ -1,18 +1,23 @@
 #include "os/local_addresses.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/attr.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "os/links.h"
 #include "os/netlink.h"
 
 /* Default routes looked at; a machine with more has enough of them. */
 #define LOCAL_DEFAULTS_MAX 16
+
+_Static_assert(LOCAL_ADDRESSES_MAX <= PATHS_SUBNETS_MAX,
+               "every address of ours has its place in paths");
 
 enum local_rank {
     LOCAL_DEFAULT = 0, /* the way to the internet */
@@ -220,6 +225,31 @@ local_dump(int type, size_t size, const struct netlink_reader *reader,
 }
 
 
+/*
+ * Where IPv6 is switched off (or not built in), setting an address of it
+ * fails, and new interfaces inherit this setting.
+ */
+static bool
+local_ipv6(void)
+{
+    char value;
+    bool enabled;
+    int fd;
+
+    fd = open("/proc/sys/net/ipv6/conf/default/disable_ipv6",
+              O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) {
+        return false;
+    }
+
+    enabled = read(fd, &value, 1) == 1 && value == '0';
+    (void) close(fd);
+
+    return enabled;
+}
+
+
 static void
 local_result(const struct local *local, struct local_addresses *result)
 {
@@ -228,6 +258,7 @@ local_result(const struct local *local, struct local_addresses *result)
     size_t i;
 
     memset(result, 0, sizeof(*result));
+    result->ipv6 = local_ipv6();
     result->paths.default4 = local->default4;
     result->paths.default6 = local->default6;
 

@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 /* Not in every libc's sys/socket.h. */
 #ifndef SOL_NETLINK
@@ -18,6 +19,9 @@
 
 /* Room in the socket: one SET message of 48 KiB, and bursts of replies. */
 #define NETLINK_QUEUE (1024 * 1024)
+
+/* The kernel answers at once; should it not, we do not hang. */
+#define NETLINK_WAIT_S 5
 
 /* A dump is begun again so often before we give up. */
 #define NETLINK_TRIES 10
@@ -34,6 +38,7 @@ struct netlink_wait {
 struct nl_sock *
 netlink_open(int protocol, struct error *error)
 {
+    struct timeval limit;
     struct nl_sock *sk;
     int rc, on;
 
@@ -56,6 +61,16 @@ netlink_open(int protocol, struct error *error)
 
     if (rc != 0) {
         (void) error_set(error, ERROR_SYSTEM, "netlink: %s", nl_geterror(rc));
+        nl_socket_free(sk);
+        return NULL;
+    }
+
+    limit.tv_sec = NETLINK_WAIT_S;
+    limit.tv_usec = 0;
+
+    if (setsockopt(nl_socket_get_fd(sk), SOL_SOCKET, SO_RCVTIMEO, &limit,
+                   sizeof(limit)) != 0) {
+        (void) error_set(error, ERROR_SYSTEM, "netlink: %s", strerror(errno));
         nl_socket_free(sk);
         return NULL;
     }
