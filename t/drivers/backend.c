@@ -38,7 +38,8 @@ fail(const struct error *error)
 {
     (void) fprintf(stderr, "backend: error %d: %s\n", (int) error->code,
                    error->text);
-    exit(1);
+    (void) fflush(stdout);
+    _exit(1); /* what is still held is no leak */
 }
 
 
@@ -63,6 +64,7 @@ static struct desired *
 wish(const json_t *entry)
 {
     const struct netmap_peer *me;
+    struct local_addresses local;
     struct desired_self self;
     struct desired *desired;
     struct netmap *map;
@@ -90,7 +92,15 @@ wish(const json_t *entry)
     }
 
     self.ip_address = me->ip_address;
-    self.ip6_address = me->ip6_address;
+
+    if (local_addresses_get(&local, &error) != 0) {
+        fail(&error);
+    }
+
+    if (local.ipv6) {
+        self.ip6_address = me->ip6_address;
+    }
+
     paths = paths_create();
 
     if (keys_public(&self.private_key, &self.public_key, &error) != 0) {

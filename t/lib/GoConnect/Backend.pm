@@ -369,6 +369,23 @@ sub knows_its_addresses {
     return;
 }
 
+# Many a machine has IPv6 switched off.
+sub does_without_ipv6 {
+    my ($name) = @_;
+    my $switch = '/proc/sys/net/ipv6/conf/default/disable_ipv6';
+    driver('a', 'down');
+    must(in('a', 'sh', '-c', "echo 1 > $switch"));
+    my $file = file(network($name, 50001, [ map { peer($_) } 1 .. 3 ]));
+    my ($status, $text) = driver('a', 'apply', $file);
+    is $status, 0, 'a network is up without' or diag $text;
+    unlike $text, qr/fd00:/, 'and nothing of IPv6 is tried';
+    ($status, $text) = driver('a', 'apply', $file);
+    is $text, "operations 0\n", 'nothing more to do';
+    driver('a', 'down');
+    must(in('a', 'sh', '-c', "echo 0 > $switch"));
+    return;
+}
+
 # Two hosts, as two daemons would configure them.
 sub two_hosts_reach_each_other {
     my ($name) = @_;
@@ -419,6 +436,7 @@ sub suite {
     subtest 'port' => sub { says_that_the_port_is_taken($name) };
     subtest 'monitor' => sub { tells_of_changes() };
     subtest 'own addresses' => sub { knows_its_addresses() };
+    subtest 'without IPv6' => sub { does_without_ipv6($name) };
     subtest 'two hosts' => sub { two_hosts_reach_each_other($name) };
     $opt{more}->($name) if $opt{more};
     clean();

@@ -5,6 +5,9 @@ package GoConnect::VM;
 # inside, returns.
 #
 #   GoConnect::VM::enter(abs_path(__FILE__), seconds => 300);
+#
+# Options: seconds (a guard against hanging), memory (MiB), before (what is
+# better done on the host).
 
 use strict;
 use warnings;
@@ -25,10 +28,9 @@ sub enter {
         print "1..0 # SKIP qemu-system-x86_64 is not installed\n";
         exit 0;
     }
+    $opt{before}->() if $opt{before};
     $ENV{GOCONNECT_IN_VM} = 1;
-
-    # The host's cluster cannot be reached from inside.
-    delete $ENV{GOCONNECT_CLUSTER};
+    delete $ENV{GOCONNECT_CLUSTER};    # it runs out here
     $ENV{GOCONNECT_BUILD} //= "$ROOT/build";
     chdir $ROOT or die "$ROOT: $!";
     exec "$ROOT/t/kernel/vm", '-t', $opt{seconds} // 300, '-m', $opt{memory} // 1536,
