@@ -141,32 +141,6 @@ ngx_goconnect_http_call_answer(ngx_goconnect_http_ctx_t *ctx,
 }
 
 
-/* nothing was committed: 40001 serialization failure, 40P01 deadlock */
-static ngx_uint_t
-ngx_goconnect_http_call_retry(ngx_goconnect_http_ctx_t *ctx,
-                              ngx_goconnect_pg_call_t *call)
-{
-    const char *state;
-
-    state = ngx_goconnect_pg_call_sqlstate(call);
-
-    return ctx->tries == 1 &&
-           (strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0);
-}
-
-
-static ngx_int_t
-ngx_goconnect_http_call_error(ngx_goconnect_http_ctx_t *ctx,
-                              ngx_goconnect_pg_call_t *call)
-{
-    if (ngx_goconnect_http_call_retry(ctx, call)) {
-        return ngx_goconnect_http_call(ctx, call->statement);
-    }
-
-    return ngx_goconnect_http_sql_error(ctx, call->res);
-}
-
-
 static ngx_int_t
 ngx_goconnect_http_call_result(ngx_goconnect_http_ctx_t *ctx,
                                ngx_goconnect_pg_call_t *call)
@@ -175,7 +149,7 @@ ngx_goconnect_http_call_result(ngx_goconnect_http_ctx_t *ctx,
     case NGX_GOCONNECT_PG_OK:
         return ngx_goconnect_http_call_answer(ctx, call);
     case NGX_GOCONNECT_PG_ERROR:
-        return ngx_goconnect_http_call_error(ctx, call);
+        return ngx_goconnect_http_sql_error(ctx, call->res);
     case NGX_GOCONNECT_PG_UNAVAILABLE:
         return ngx_goconnect_http_unavailable(
             ctx, "database_unavailable", "The database is away for a moment.");
@@ -246,7 +220,6 @@ ngx_goconnect_http_call(ngx_goconnect_http_ctx_t *ctx,
     }
 
     ngx_goconnect_http_call_group(ctx, call);
-    ctx->tries++;
 
     if (ngx_goconnect_pg_call_send(call, ngx_goconnect_http_call_done, ctx,
                                    ctx->route->timeout) == NGX_OK) {

@@ -386,8 +386,6 @@ static ngx_int_t
 ngx_goconnect_http_sql(ngx_goconnect_http_ctx_t *ctx,
                        const ngx_goconnect_pg_statement_t *statement)
 {
-    ctx->tries = 0;
-
     return statement ? ngx_goconnect_http_call(ctx, statement) : NGX_OK;
 }
 

@@ -67,7 +67,6 @@ struct ngx_goconnect_http_ctx_s {
 
     ngx_str_t ctx_param;
     ngx_goconnect_pg_call_t *call; /* in flight */
-    ngx_uint_t tries;
     PGresult *res; /* holds the answer's strings */
     ngx_goconnect_http_answer_t answer;
 

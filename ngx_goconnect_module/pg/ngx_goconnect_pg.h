@@ -35,7 +35,8 @@ typedef enum {
  * How a call ended.
  *
  * OK           call->res holds rows, the transaction is committed
- * ERROR        call->res holds the error; nothing was changed
+ * ERROR        call->res holds the error; nothing was changed.  A deadlock or
+ *              a serialization failure has been tried once more already
  * UNAVAILABLE  the database is away; nothing was changed (or it was a read)
  * TIMEOUT      the deadline passed; nothing was changed (or it was a read)
  * UNKNOWN      a write that was sent and not answered
