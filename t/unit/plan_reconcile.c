@@ -823,3 +823,82 @@ Test(desired, devices_behind_a_gateway_ride_on_it)
     cr_assert_null(desired_create(map, &self, NULL, &error));
     netmap_destroy(map);
 }
+
+
+Test(reconcile, operations_say_what_they_are)
+{
+    static const struct {
+        enum operation_kind kind;
+        const char *text;
+    } cases[] = {
+        {OPERATION_DELETE, "gc-lan: delete"},
+        {OPERATION_CREATE, "gc-lan: create"},
+        {OPERATION_UP, "gc-lan: up"},
+        {OPERATION_ADDRESS_ADD, "gc-lan: address + 10.64.0.1/10"},
+        {OPERATION_ADDRESS_DELETE, "gc-lan: address - 10.64.0.1/10"},
+        {OPERATION_ROUTE_ADD, "gc-lan: route + 10.64.0.1/10"},
+        {OPERATION_ROUTE_DELETE, "gc-lan: route - 10.64.0.1/10"},
+    };
+    struct operation operation;
+    struct peer_change changes[6];
+    struct key key;
+    char text[160];
+    size_t i;
+
+    memset(&operation, 0, sizeof(operation));
+    memcpy(operation.name, "gc-lan", sizeof("gc-lan"));
+    operation.prefix = fixture_prefix("10.64.0.1/10");
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        operation.kind = cases[i].kind;
+        cr_expect_str_eq(operation_describe(&operation, text, sizeof(text)),
+                         cases[i].text);
+    }
+
+    operation.kind = OPERATION_MTU;
+    operation.mtu = 1420;
+    cr_expect_str_eq(operation_describe(&operation, text, sizeof(text)),
+                     "gc-lan: mtu 1420");
+
+    /* that there is a key is told, the key is not */
+    key = fixture_key(1);
+    operation.kind = OPERATION_DEVICE;
+    operation.device.private_key = &key;
+    operation.device.listen_port = 51820;
+    cr_expect_str_eq(operation_describe(&operation, text, sizeof(text)),
+                     "gc-lan: device key port 51820");
+
+    memset(changes, 0, sizeof(changes));
+    changes[0].flags = PEER_REMOVE;
+    changes[1].flags = PEER_UPDATE_ONLY | PEER_ENDPOINT;
+    changes[2].flags = PEER_UPDATE_ONLY | PEER_ALLOWED;
+    operation.kind = OPERATION_PEERS;
+    operation.peers.changes = changes;
+    operation.peers.count = 6;
+    cr_expect_str_eq(operation_describe(&operation, text, sizeof(text)),
+                     "gc-lan: peers +3 -1 ~2");
+    cr_expect_str_eq(operation_describe(&operation, text, 10), "gc-lan: p");
+}
+
+
+Test(reconcile, bounds)
+{
+    static const struct desired *desired[1025];
+    struct actual_interface interface;
+    struct operations operations;
+    struct actual actual = {NULL, 0};
+    struct error error;
+    struct key key;
+
+    cr_assert_eq(reconcile(desired, 1025, &actual, &operations, &error), -1);
+    cr_assert_eq(error.code, ERROR_TOO_BIG);
+    cr_assert_eq(error_set(NULL, ERROR_INVALID, "to nobody"), -1);
+
+    key = fixture_key(1);
+    memset(&interface, 0, sizeof(interface));
+    cr_assert_null(actual_peer(&interface, &key));
+    cr_assert_null(actual_find(&actual, FIXTURE_NETWORK));
+    actual_destroy(NULL);
+    desired_destroy(NULL);
+    netmap_destroy(NULL);
+}

@@ -45,6 +45,12 @@ Test(address, texts_go_in_and_out_unchanged)
 
     cr_assert(prefix_parse("10.1.2.3", &prefix));
     cr_assert_eq(prefix.length, 32);
+
+    /* what is not there has no text and no bits */
+    memset(&endpoint, 0, sizeof(endpoint));
+    cr_assert_str_eq(endpoint_format(&endpoint, text), "");
+    cr_assert_str_eq(address_format(&endpoint.address, text), "");
+    cr_assert_eq(address_bits(&endpoint.address), 0);
 }
 
 
