@@ -89,7 +89,7 @@ demo: ## show two devices on one LAN, in network namespaces (root)
 	@PORT='$(PORT)' RUN='$(RUN)' ONCE='$(ONCE)' exec scripts/demo
 
 test: ## run all suites, or SUITE="name ..."
-	@SUITE='$(SUITE)' SAN='$(SAN)' FULL='$(FULL)' exec t/run
+	@SUITE='$(SUITE)' SAN='$(SAN)' VALGRIND='$(VALGRIND)' FULL='$(FULL)' exec t/run
 
 bench: ## measure, side by side with pgbench and a constant answer
 	@exec t/bench/run

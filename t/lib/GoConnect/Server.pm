@@ -32,6 +32,7 @@ use Time::HiRes qw(sleep time);
 our $ROOT  = $GoConnect::Cluster::ROOT;
 our $BUILD = $GoConnect::Cluster::BUILD;
 our $SAN   = $BUILD =~ m{/san$};
+our $VALGRIND = $ENV{GOCONNECT_VALGRIND};
 
 my %alive;
 
@@ -54,7 +55,7 @@ sub start {
     my $self = bless {
         workers => 1, pool => 'read=2 depth=8 write=2 bulk=1', wait => 1,
         address => '127.0.0.1', http => '', server => '', listen => '',
-        %opt, owner => $$, pids => {}, allow_lines => [ $opt{allow} // () ],
+        %opt, owner => $$, pids => {}, allow_lines => [ $opt{allow} // (), $VALGRIND ? qr{setrlimit\(RLIMIT_NOFILE|no answer in time while connecting} : () ],
     }, $class;
 
     my $kind = $opt{cluster} // 'shared';
@@ -160,7 +161,9 @@ sub sql { $_[0]{pg}->sql($_[0]{database}, $_[1]) }
 sub _command {
     my ($self, @more) = @_;
     my @command = ('setpriv', '--pdeathsig', 'TERM', '--');
-    push @command, split ' ', $ENV{GOCONNECT_WRAP} if $ENV{GOCONNECT_WRAP};
+    push @command, qw(valgrind -q --vgdb=no --trace-children=yes --num-callers=20),
+        "--log-file=$self->{dir}/san.%p"
+        if $VALGRIND;
     return (@command, '/usr/sbin/nginx', '-e', "$self->{dir}/error.log", '-p',
         "$self->{dir}/", '-c', "$self->{dir}/nginx.conf", @more);
 }
@@ -201,7 +204,7 @@ sub _launch {
         exec $self->_command or POSIX::_exit(127);
     }
     $self->{master} = $pid;
-    my $end = time + ($SAN || $ENV{GOCONNECT_WRAP} ? 60 : 20);
+    my $end = time + ($SAN || $VALGRIND ? 60 : 20);
     while (time < $end) {
         return 1 if -s "$dir/nginx.pid" && keys %{ $self->worker_pids } >= $self->{workers};
         if (waitpid($pid, WNOHANG) == $pid) {
@@ -239,7 +242,8 @@ sub worker_pids {
     for my $pid (split ' ', scalar(<$fh>) // '') {
         open my $cmd, '<', "/proc/$pid/cmdline" or next;
         my $line = <$cmd> // '';
-        $pid{$pid} = 1 if $line =~ /nginx: worker process/ && $line !~ /shutting down/;
+        $pid{$pid} = 1 if $line =~ /nginx: worker process/ && $line !~ /shutting down/
+            || $VALGRIND;    # which hides the title
     }
     return \%pid;
 }
@@ -255,7 +259,7 @@ sub _children {
 # Waits until the server answers /readyz with 200 (seconds, default 20).
 sub wait_ready {
     my ($self, $seconds) = @_;
-    my $end = time + ($seconds // ($SAN ? 60 : 20));
+    my $end = time + ($seconds // ($SAN || $VALGRIND ? 60 : 20));
     my $answer = 'no answer';
     while (time < $end) {
         my $tx = $self->_new_ua->get($self->url . '/readyz');
@@ -529,7 +533,7 @@ sub remember {
     my ($self) = @_;
     $self->{pids} = $self->worker_pids;
     delete $self->{baseline};
-    if ($self->{wait} && !$SAN) {
+    if ($self->{wait} && !$SAN && !$VALGRIND) {
         # while old workers are on their way out, their connections would count
         my $gone = time + 8;
         sleep 0.02 while time < $gone && $self->_children > keys %{ $self->worker_pids };
