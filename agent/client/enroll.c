@@ -12,7 +12,7 @@
 static int
 enroll_state(client_t *client, const json_t *status, err_t *err)
 {
-    const char *server, *user, *name;
+    const char *control, *server, *user, *name;
 
     server = json_string_value(json_object_get(status, "server"));
     user = json_string_value(
@@ -26,7 +26,10 @@ enroll_state(client_t *client, const json_t *status, err_t *err)
 
     if (strcmp(server, client->session.server.url.text) == 0 &&
         strcmp(user, client->session.user_id) == 0) {
-        return 1;
+        control = json_string_value(json_object_get(status, "control"));
+
+        /* the server has forgotten the device: make it known again */
+        return control == NULL || strcmp(control, "refused") != 0;
     }
 
     return err_set(err, "other_account",

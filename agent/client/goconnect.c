@@ -353,14 +353,26 @@ goconnect_version(client_t *client)
 }
 
 
+static int
+goconnect_limit(client_t *client, const char *text)
+{
+    char *end;
+    long limit = strtol(text, &end, 10);
+
+    if (*end != '\0' || limit < 1 || limit > 100) {
+        return -1;
+    }
+
+    client->limit = (int) limit;
+    return CLIENT_OPT_LIMIT;
+}
+
+
 /* Takes one option: its bit among those that not all commands know, or 0 if
  * all do, or -1. */
 static int
 goconnect_option(client_t *client, int option)
 {
-    char *end;
-    long number;
-
     switch (option) {
     case GOCONNECT_SOCKET_OPT:
         client->socket = optarg;
@@ -399,14 +411,7 @@ goconnect_option(client_t *client, int option)
         return CLIENT_OPT_FOLLOW;
 
     case 'n':
-        number = strtol(optarg, &end, 10);
-
-        if (end == optarg || *end != '\0' || number < 1 || number > 100) {
-            return -1;
-        }
-
-        client->limit = (int) number;
-        return CLIENT_OPT_LIMIT;
+        return goconnect_limit(client, optarg);
 
     default:
         return -1;

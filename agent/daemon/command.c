@@ -120,6 +120,14 @@ command_status(daemon_t *daemon, control_call_t *call, json_t *request)
 }
 
 
+/* A device that its server refuses may be enrolled anew. */
+static int
+command_is_enrolled(const daemon_t *daemon)
+{
+    return daemon->device.enrolled && daemon->uplink->state != UPLINK_REFUSED;
+}
+
+
 static void
 command_identity(daemon_t *daemon, control_call_t *call, json_t *request)
 {
@@ -127,7 +135,7 @@ command_identity(daemon_t *daemon, control_call_t *call, json_t *request)
     err_t err;
     url_t url;
 
-    if (daemon->device.enrolled) {
+    if (command_is_enrolled(daemon)) {
         err_set(&err, "other_account", "this device is enrolled already");
         control_fail(call, &err);
         return;
@@ -151,7 +159,7 @@ command_enroll(daemon_t *daemon, control_call_t *call, json_t *request)
 {
     err_t err;
 
-    if (daemon->device.enrolled) {
+    if (command_is_enrolled(daemon)) {
         err_set(&err, "other_account", "this device is enrolled already");
         control_fail(call, &err);
         return;

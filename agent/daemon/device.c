@@ -251,6 +251,32 @@ device_call_end(device_call_t *call, const http_answer_t *answer)
 }
 
 
+/*
+ * The new refresh token is on disk before its access token is used, because
+ * that ends the old one. If it cannot be written, the old one stays ours.
+ */
+static int
+device_take_tokens(daemon_t *daemon, const json_t *answer, err_t *err)
+{
+    char *old;
+    device_t *device = &daemon->device;
+
+    old = device->refresh_token;
+    device->refresh_token = NULL;
+    daemon_secret(&device->refresh_token, daemon_text(answer, "refresh_token"));
+
+    if (device_write(daemon, err) == -1) {
+        daemon_secret(&device->refresh_token, NULL);
+        device->refresh_token = old;
+        return -1;
+    }
+
+    daemon_secret(&old, NULL);
+    device_set_access(device, answer);
+    return 0;
+}
+
+
 /* The refresh is over: all that waited for it go on, or end with it. */
 static void
 device_refreshed(void *arg, const http_answer_t *answer)
@@ -270,16 +296,9 @@ device_refreshed(void *arg, const http_answer_t *answer)
             err_set(&outcome.err, "bad_answer", "the server sent no tokens");
 
         } else {
-            daemon_secret(&device->refresh_token,
-                          daemon_text(answer->json, "refresh_token"));
-
-            /* durable first: the use of the new one ends the old one */
-            if (device_write(daemon, &err) == -1) {
+            if (device_take_tokens(daemon, answer->json, &err) == -1) {
                 outcome.status = 0;
                 outcome.err = err;
-
-            } else {
-                device_set_access(device, answer->json);
             }
         }
     }

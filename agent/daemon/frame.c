@@ -489,8 +489,7 @@ frame_revoked(uplink_t *uplink, json_t *frame, json_t *data)
 
     if (all) {
         uplink_stop(uplink, UPLINK_REFUSED,
-                    "the server has revoked this device: goconnect logout, "
-                    "then goconnect login");
+                    "the server has revoked this device: goconnect login");
     }
 }
 

@@ -470,6 +470,7 @@ static void
 member_posted(void *arg, const http_answer_t *answer)
 {
     err_t err;
+    int64_t delay;
     member_t *member = arg;
     json_t *peer;
 
@@ -514,8 +515,13 @@ member_posted(void *arg, const http_answer_t *answer)
     }
 
     log_warn("network %s: cannot join yet: %s", member->name, answer->err.text);
-    loop_timer_set(member->daemon->loop, &member->again,
-                   (int64_t) backoff_failed(&member->backoff, daemon_random()));
+    delay = (int64_t) backoff_failed(&member->backoff, daemon_random());
+
+    if (delay < (int64_t) answer->retry_after_s * 1000) {
+        delay = (int64_t) answer->retry_after_s * 1000;
+    }
+
+    loop_timer_set(member->daemon->loop, &member->again, delay);
 }
 
 

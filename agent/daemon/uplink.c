@@ -154,7 +154,8 @@ uplink_delay(uplink_t *uplink, unsigned code)
 
 
 static void
-uplink_lost(uplink_t *uplink, unsigned code, const char *why)
+uplink_lost_for(uplink_t *uplink, unsigned code, const char *why,
+                int64_t at_least)
 {
     int64_t delay;
 
@@ -163,6 +164,11 @@ uplink_lost(uplink_t *uplink, unsigned code, const char *why)
     snprintf(uplink->problem, sizeof(uplink->problem), "%s", why);
 
     delay = uplink_delay(uplink, code);
+
+    if (delay < at_least) {
+        delay = at_least;
+    }
+
     log_info("control connection: %s; trying again in %lld ms", why,
              (long long) delay);
 
@@ -170,6 +176,13 @@ uplink_lost(uplink_t *uplink, unsigned code, const char *why)
     uplink->timer.fn = uplink_again;
     uplink->timer.arg = uplink;
     loop_timer_set(uplink->daemon->loop, &uplink->timer, delay);
+}
+
+
+static void
+uplink_lost(uplink_t *uplink, unsigned code, const char *why)
+{
+    uplink_lost_for(uplink, code, why, 0);
 }
 
 
@@ -198,8 +211,7 @@ uplink_closed(void *arg, unsigned code, const err_t *err)
 
     if (code == UPLINK_CLOSE_REVOKED) {
         uplink_stop(uplink, UPLINK_REFUSED,
-                    "the server has revoked this device: goconnect logout, "
-                    "then goconnect login");
+                    "the server has revoked this device: goconnect login");
         return;
     }
 
@@ -241,14 +253,15 @@ uplink_token(void *arg, const http_answer_t *answer)
     if (answer->status == 401 ||
         (answer->status == 0 &&
          strcmp(answer->err.code, "not_logged_in") == 0)) {
-        uplink_stop(uplink, UPLINK_REFUSED,
-                    "the server no longer accepts this device: goconnect "
-                    "logout, then goconnect login");
+        uplink_stop(
+            uplink, UPLINK_REFUSED,
+            "the server no longer accepts this device: goconnect login");
         return;
     }
 
     if (answer->status != 200) {
-        uplink_lost(uplink, 0, answer->err.text);
+        uplink_lost_for(uplink, 0, answer->err.text,
+                        (int64_t) answer->retry_after_s * 1000);
         return;
     }
 

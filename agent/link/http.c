@@ -12,6 +12,7 @@
 
 #define HTTP_CHUNK 4096
 #define HTTP_JSON_DEPTH 32
+#define HTTP_RETRY_AFTER_MAX 600
 #define HTTP_AGENT "goconnect/" GOCONNECT_VERSION
 
 /* Owned by whoever started it until done or cancelled. */
@@ -233,6 +234,19 @@ http_send_body(http_t *http, struct lws *wsi)
 }
 
 
+/* RFC 9110, 10.2.3: the delay in seconds; the form with a date is not used. */
+static int
+http_retry_after(const char *text)
+{
+    char *end;
+    long seconds = strtol(text, &end, 10);
+
+    return *end == '\0' && seconds > 0 && seconds <= HTTP_RETRY_AFTER_MAX
+               ? (int) seconds
+               : 0;
+}
+
+
 static void
 http_established(http_t *http, struct lws *wsi)
 {
@@ -243,7 +257,7 @@ http_established(http_t *http, struct lws *wsi)
     dial_succeeded(&http->dial);
 
     if (lws_hdr_copy(wsi, text, sizeof(text), WSI_TOKEN_HTTP_RETRY_AFTER) > 0) {
-        http->answer.retry_after_s = (int) strtol(text, NULL, 10);
+        http->answer.retry_after_s = http_retry_after(text);
     }
 }
 
@@ -253,6 +267,10 @@ http_append(http_t *http, const char *data, size_t len)
 {
     char *in;
     size_t size = http->in_size;
+
+    if (len == 0) {
+        return 0;
+    }
 
     if (len > HTTP_ANSWER_MAX - http->in_len) {
         http_fail(http, "too_large", "the answer is too large");

@@ -199,6 +199,10 @@ socket_append(socket_link_t *socket, const char *data, size_t len)
     char *in;
     size_t size = socket->in_size;
 
+    if (len == 0) {
+        return 0;
+    }
+
     if (len > SOCKET_MESSAGE_MAX - socket->in_len) {
         socket_fail(socket, "too_large", "a message is too large");
         return -1;

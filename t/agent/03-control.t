@@ -161,7 +161,7 @@ subtest 'the server dies and comes back' => sub {
 subtest 'the device is revoked' => sub {
     $plane->drop(4003);
     ok until_true(sub { $a->control eq 'refused' }), '4003 ends it';
-    like $a->json('status')->{error}, qr/revoked this device: goconnect logout/, 'status says what to do';
+    like $a->json('status')->{error}, qr/revoked this device: goconnect login/, 'status says what to do';
     $plane->clear;
     sleep 2;
     is_deeply [ $plane->requests ], [], 'and nothing is tried again';
@@ -180,6 +180,9 @@ subtest 'the device is revoked' => sub {
         device_id => $a->json('status')->{device}{id}, topics => [], reason => 'deleted' } });
     ok until_true(sub { $a->control eq 'refused' && !$a->interfaces }),
         'revoked by name: everything comes down';
+    $a->must('login', $plane->url, @{ $a->login_options });
+    ok connected(), 'a new login makes the device known again';
+    is_deeply $a->json('join', 'lan')->{state}, 'up', 'and it can join';
 };
 
 subtest 'nobody says hello' => sub {
