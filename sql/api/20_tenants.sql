@@ -85,6 +85,10 @@ BEGIN
         THEN
             new_slug := left(new_slug, 25) || '-' || left(tenant::text, 6);
         END IF;
+    ELSIF EXISTS (SELECT FROM goconnect.tenants t
+                   WHERE t.slug = new_slug AND t.deleted_at IS NULL)
+    THEN
+        RETURN api_1._refuse(409, 'slug_taken', 'Another tenant has this slug.');
     END IF;
 
     INSERT INTO goconnect.tenants (id, name, slug, description, visibility, access, settings)
@@ -150,6 +154,12 @@ BEGIN
     errs := api_1._check_word(errs, body, 'access', 'open', 'invite_only');
     IF cardinality(errs) > 0 THEN
         RETURN api_1._invalid(errs);
+    END IF;
+
+    IF EXISTS (SELECT FROM goconnect.tenants t
+                WHERE t.slug = body ->> 'slug' AND t.id <> tenant AND t.deleted_at IS NULL)
+    THEN
+        RETURN api_1._refuse(409, 'slug_taken', 'Another tenant has this slug.');
     END IF;
 
     SELECT t.* INTO old FROM goconnect.tenants t WHERE t.id = tenant;

@@ -135,6 +135,10 @@ BEGIN
         THEN
             new_slug := left(new_slug, 25) || '-' || left(network::text, 6);
         END IF;
+    ELSIF EXISTS (SELECT FROM goconnect.networks n
+                   WHERE n.tenant_id = tenant AND n.slug = new_slug)
+    THEN
+        RETURN api_1._refuse(409, 'slug_taken', 'The tenant has a network with this slug.');
     END IF;
     LOOP
         range6 := api_1._cidr6(network, salt);
@@ -263,6 +267,18 @@ BEGIN
     THEN
         RETURN api_1._refuse(409, 'network_in_use',
             'The range and the mode cannot change while the network has peers.');
+    END IF;
+    IF EXISTS (SELECT FROM goconnect.networks n
+                WHERE n.tenant_id = a.tenant_id AND n.id <> network
+                  AND lower(n.name) = lower(btrim(body ->> 'name')))
+    THEN
+        RETURN api_1._refuse(409, 'name_taken', 'The tenant has a network of this name.');
+    END IF;
+    IF EXISTS (SELECT FROM goconnect.networks n
+                WHERE n.tenant_id = a.tenant_id AND n.id <> network
+                  AND n.slug = body ->> 'slug')
+    THEN
+        RETURN api_1._refuse(409, 'slug_taken', 'The tenant has a network with this slug.');
     END IF;
     was_open := api_1._is_open_to_all(network);
     object := api_1._network_object(network, NULL);

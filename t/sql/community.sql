@@ -26,7 +26,9 @@ SELECT is((SELECT array_agg(k) FROM json_object_keys(:'r_body'::json) k),
     ARRAY['id', 'name', 'slug', 'description', 'visibility', 'access', 'settings', 'role', 'member_count', 'created_at', 'updated_at'], '... as the protocol says');
 SELECT isnt((api_1.tenants_create(:'owner', '{"name": "Private"}')).body ->> 'slug', 'private', 'a slug that is taken gets a tail');
 SELECT is((api_1.tenants_create(:'owner', '{"name": "日本"}')).status, 201, 'a name without a letter of ASCII');
-SELECT throws_ok(format('SELECT api_1.tenants_create(%L, %L)', :'owner', '{"name": "x", "slug": "private"}'), '23505', NULL, 'a slug asked for and taken is a conflict');
+SELECT is(t.said(api_1.tenants_create(:'owner', '{"name": "x", "slug": "private"}')), '409 slug_taken', 'a slug asked for and taken is a conflict');
+SELECT is(t.said(api_1.tenants_update(:'owner', :'public', '{"slug": "private"}')), '409 slug_taken', '... later too');
+SELECT is((api_1.tenants_update(:'owner', :'public', '{"slug": "open"}')).status, 200, '... but one''s own is not');
 SELECT is(t.said(api_1.tenants_create(:'owner', '{"name": "  "}')), '422 invalid_fields name:invalid', 'no name');
 SELECT is(t.said(api_1.tenants_create(:'owner', '{"name": "x", "slug": "A b", "visibility": "x", "access": "password", "settings": {"a": 1}}')), '422 invalid_fields slug:invalid settings:invalid visibility:invalid access:invalid', 'every wrong field');
 SELECT is(t.said(api_1.tenants_create(:'phone', '{"name": "x"}')), '403 user_session_required', 'a device makes no tenant');

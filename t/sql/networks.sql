@@ -47,6 +47,11 @@ DELETE FROM goconnect.cidr_pool;
 SELECT is(t.said(api_1.networks_create(:'admin', :'acme', '{"name": "x"}')), '409 pool_exhausted', 'no range is left');
 ROLLBACK TO pool;
 
+SELECT is(t.said(api_1.networks_create(:'admin', :'acme', '{"name": "x", "slug": "first"}')), '409 slug_taken', 'a slug twice');
+SELECT is(t.said(api_1.networks_update(:'admin', :'public', '{"name": "first"}')), '409 name_taken', '... a name, later');
+SELECT is(t.said(api_1.networks_update(:'admin', :'public', '{"slug": "first"}')), '409 slug_taken', '... a slug, later');
+SELECT is((api_1.networks_update(:'admin', :'public', '{"name": "Public", "slug": "public"}')).status, 200, '... but not one''s own');
+
 -- who sees what
 SELECT is(t.names(api_1.networks_list(:'admin', :'acme', NULL, NULL)), 'First,Public,Staff', 'an admin sees all');
 SELECT is(t.names(api_1.networks_list(:'member', :'acme', NULL, NULL)), 'Public', 'a member the public ones of his role');
