@@ -147,13 +147,20 @@ $$;
 
 -- A peer as it stands in netmap and netmap_delta: what all members share and
 -- what does not change by itself.
-CREATE VIEW api_1._map_peers AS
+CREATE FUNCTION api_1._map_peers(network uuid)
+RETURNS TABLE (id uuid, device_id uuid, user_id uuid, username text, role text, name text,
+               ip_address text, ip6_address text, public_key text, next_public_key text,
+               endpoint text, endpoints text[], home_relay uuid, gateway boolean, via uuid,
+               tags text[], routes cidr[])
+LANGUAGE sql STABLE AS $$
     SELECT p.id, p.device_id, p.user_id, u.username, p.role, p.name,
-           host(p.ip_address) AS ip_address, host(p.ip6_address) AS ip6_address,
-           p.public_key, p.next_public_key, p.endpoints[1] AS endpoint, p.endpoints,
+           host(p.ip_address), host(p.ip6_address),
+           p.public_key, p.next_public_key, p.endpoints[1], p.endpoints,
            p.home_relay, p.gateway, p.via, p.tags, p.routes
       FROM goconnect.peers p
-      JOIN goconnect.users u ON u.id = p.user_id;
+      JOIN goconnect.users u ON u.id = p.user_id
+     WHERE p.network_id = network
+$$;
 
 -- The data of a netmap_delta; _publish adds the versions.
 CREATE FUNCTION api_1._delta(network uuid, upsert uuid[], remove uuid[]) RETURNS json
@@ -161,7 +168,7 @@ LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (SELECT json_build_object('network_id', network,
                 'upsert', (SELECT coalesce(json_agg(row_to_json(v)), '[]'::json)
-                             FROM api_1._map_peers v WHERE v.id = ANY (upsert)),
+                             FROM api_1._map_peers(network) v WHERE v.id = ANY (upsert)),
                 'remove', to_json(remove)));
 END
 $$;
@@ -186,9 +193,8 @@ BEGIN
                                       ORDER BY r.position), '[]'::json)
                             FROM goconnect.rules r WHERE r.network_id = n.id),
                 'peers', (SELECT coalesce(json_agg(row_to_json(v)), '[]'::json)
-                            FROM (SELECT m.* FROM api_1._map_peers m
-                                    JOIN goconnect.peers p ON p.id = m.id
-                                   WHERE p.network_id = n.id ORDER BY p.name) v))
+                            FROM (SELECT m.* FROM api_1._map_peers(network) m
+                                   ORDER BY m.name) v))
               FROM goconnect.networks n
               JOIN goconnect.tenants t ON t.id = n.tenant_id
              WHERE n.id = network);
