@@ -67,7 +67,7 @@ struct ngx_goconnect_http_ctx_s {
 
     ngx_str_t ctx_param;
     ngx_goconnect_pg_call_t *call; /* in flight */
-    PGresult *res; /* holds the answer's strings */
+    PGresult *res;                 /* holds the answer's strings */
     ngx_goconnect_http_answer_t answer;
 
     ngx_str_t password; /* wiped with the request */
