@@ -69,9 +69,10 @@ struct member {
     int64_t seq;        /* of network:ID; 0: nothing known */
     char epoch[64];     /* of the server's, when seq was learned */
     struct netmap *assembly;
-    json_t *held;          /* deltas that came before the last part */
-    unsigned awaiting : 1; /* a netmap was asked for */
-    unsigned dirty : 1;    /* the netmap has to be written */
+    json_t *held;           /* deltas that came before the last part */
+    unsigned awaiting : 1;  /* a netmap was asked for */
+    unsigned resyncing : 1; /* ... and will be asked for anew */
+    unsigned dirty : 1;     /* the netmap has to be written */
     loop_timer_t write;
 
     struct paths *paths;

@@ -99,6 +99,7 @@ frame_ok(uplink_t *uplink, json_t *frame, json_t *data)
 
         if (member != NULL) {
             member->awaiting = 0;
+            member->resyncing = 0;
             loop_timer_cancel(&member->ask);
             snprintf(member->problem, sizeof(member->problem),
                      "the server refuses this network: %s",
@@ -178,7 +179,7 @@ frame_netmap(uplink_t *uplink, json_t *frame, json_t *data)
 
     member = member_find(uplink->daemon, daemon_text(data, "network_id"));
 
-    if (member == NULL || member->state != MEMBER_JOINED) {
+    if (member == NULL || member->state != MEMBER_JOINED || member->resyncing) {
         return;
     }
 
@@ -256,7 +257,8 @@ frame_event(uplink_t *uplink, json_t *frame, json_t *data)
     json_int_t seq = frame_seq(frame);
     member_t *member = frame_member(uplink, frame);
 
-    if (member == NULL || member->state != MEMBER_JOINED || seq <= 0) {
+    if (member == NULL || member->state != MEMBER_JOINED || seq <= 0 ||
+        member->resyncing) {
         return;
     }
 

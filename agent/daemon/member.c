@@ -413,7 +413,8 @@ member_waiting_end(void *arg)
     member->waiting = NULL;
 
     if (member->state == MEMBER_JOINED) {
-        err_set(&err, "timeout", "joined, but the interface is not up yet: %s",
+        err_set(&err, "interface",
+                "joined, but the interface is not up yet: %s",
                 member->problem[0] != '\0' ? member->problem
                                            : "see goconnect status");
 

@@ -95,6 +95,8 @@ uplink_forget_presence(daemon_t *daemon)
         json_object_clear(member->online);
         member->endpoints[0] = '\0';
         member->awaiting = 0;
+        member->resyncing = 0;
+        member->resyncing = 0;
         loop_timer_cancel(&member->ask);
     }
 }
@@ -415,6 +417,7 @@ uplink_topic(uplink_t *uplink, member_t *member)
     }
 
     member->awaiting = 1;
+    member->resyncing = 0;
     json_decref(member->held);
     member->held = NULL;
     netmap_destroy(member->assembly);
@@ -462,7 +465,8 @@ void
 uplink_resync(member_t *member)
 {
     member->seq = 0;
-    member->awaiting = 1; /* what comes meanwhile is of no use */
+    member->awaiting = 1;
+    member->resyncing = 1; /* what comes meanwhile is of no use */
     member->ask.fn = uplink_ask_again;
     member->ask.arg = member;
     loop_timer_set(member->daemon->loop, &member->ask,

@@ -13,7 +13,7 @@ my $lan = $plane->network('Lan');
 $plane->add_peer($lan, { public_key => key(1) });
 $a->must('join', $lan->{link});
 
-sub connected { until_true(sub { $a->control eq 'connected' }, $_[0] // 20) }
+sub connected { until_true(sub { $a->control eq "connected" }, $_[0] // 45) }
 sub peers { scalar keys %{ ($a->wg('gc-lan') // { peers => {} })->{peers} } }
 
 # What happened while we were away is there afterwards.
@@ -41,7 +41,7 @@ for my $case ([ 1012, 'the server restarts' ], [ 4008, 'too slow' ], [ 1011, 'an
     subtest "closed with $code: $why" => sub {
         $plane->clear;
         $plane->drop($code);
-        ok until_true(sub { $plane->frames('subscribe') }), 'comes back';
+        ok until_true(sub { $plane->frames('subscribe') }, 45), 'comes back';
         in_step($code % 100, 'and is in step');
     };
 }
@@ -49,7 +49,7 @@ for my $case ([ 1012, 'the server restarts' ], [ 4008, 'too slow' ], [ 1011, 'an
 subtest 'closed with 4001: the token is refused' => sub {
     $plane->clear;
     $plane->drop(4001);
-    ok until_true(sub { $plane->frames('subscribe') }), 'comes back';
+    ok until_true(sub { $plane->frames('subscribe') }, 45), 'comes back';
     my @asked = $plane->requests;
     is_deeply [ @asked[0, 1] ], [ 'POST /v1/auth/refresh', 'WS /v1/ws' ], 'with a new token';
     like $a->host->must('cat', '/var/lib/goconnect/device.json'), qr/"refresh_token":"refresh-\d+/,
@@ -64,7 +64,7 @@ subtest 'a token is renewed before its end' => sub {
     $plane->clear;
     $plane->set(expires => 900);
     $plane->drop;
-    ok until_true(sub { $plane->frames('subscribe') }), 'comes back';
+    ok until_true(sub { $plane->frames('subscribe') }, 45), 'comes back';
     is_deeply [ ($plane->requests)[0, 1] ], [ 'POST /v1/auth/refresh', 'WS /v1/ws' ],
         'renewed before it was used';
 };
@@ -73,7 +73,7 @@ subtest 'another epoch' => sub {
     $plane->set(epoch => 'e2');
     $plane->clear;
     $plane->drop;
-    ok until_true(sub { $plane->frames('subscribe') }), 'comes back';
+    ok until_true(sub { $plane->frames('subscribe') }, 45), 'comes back';
     my ($again) = $plane->frames('subscribe');
     my ($topic) = grep { $_->{topic} =~ /^network/ } @{ $again->{data}{topics} };
     is $topic->{seq}, undef, 'all is fetched afresh';
@@ -129,6 +129,8 @@ subtest 'changes that do not fit' => sub {
     $plane->send({ type => 'netmap', topic => "network:$id", seq => 5, data => { network_id => $id,
         version => 5, part => 3, last => JSON::PP::true, peers => [] } });
     ok $fresh->(), 'a part out of order: asked for again';
+    is scalar(grep { $_->{data}{topics}[0]{topic} eq "network:$id" } $plane->frames('subscribe')), 1,
+        '... once';
     in_step(50, '... and is in step');
 };
 

@@ -189,7 +189,7 @@ sub ctl_network {
         cidr6 => $b->{cidr6}, visibility => 'private', join_policy => $b->{policy} // 'invite',
         required_role => 'member', mode => 'l3', settings => {}, joined => false, role => undef,
         created_at => '2026-01-01T00:00:00Z', updated_at => '2026-01-01T00:00:00Z',
-        seq => 1, version => 1, peers => {}, events => [], next => 2, prefix => "10.77.$n",
+        seq => 1, version => 1, peers => {}, events => [], next => $b->{next} // 2, prefix => "10.77.$n",
         code => $b->{code} // substr(uc(sha1_hex($id)) =~ tr/ILOU/1101/r, 0, 10), messages => [] };
     ($network->{prefix}) = $network->{cidr} =~ /^(\d+\.\d+\.\d+)/;
     return { %$network, link => "$m->{url}/i/$network->{code}" };
@@ -200,7 +200,7 @@ sub peer_object {
     my $id = $p->{id} // uuid("peer $network->{id} " . ++$m->{serial});
     return { id => $id, device_id => uuid("device of $id"), user_id => uuid('other'),
         username => 'other', role => 'member', name => "p$m->{serial}",
-        ip_address => "$network->{prefix}." . $network->{next}++, ip6_address => undef,
+        ip_address => "$network->{prefix}." . ($network->{next}++ % 250), ip6_address => undef,
         public_key => undef, next_public_key => undef, endpoint => undef, endpoints => [],
         home_relay => undef, gateway => false, via => undef, tags => [], routes => [], %$p, id => $id };
 }
