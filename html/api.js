@@ -108,7 +108,7 @@ function locked(work) {
 }
 
 
-export async function call(method, url, { body, key } = {}) {
+async function call(method, url, { body, key } = {}) {
   let { tokens } = session.get();
   let token = tokens?.access;
 

@@ -3,13 +3,16 @@
 
 import { ApiError, api, path } from '/api.js';
 import { connection, forget, startLive, stopLive, want } from '/live.js';
-import { end, session } from '/session.js';
+import { session } from '/session.js';
 import { createStore, useStore } from '/store.js';
 import { useEffect } from '/lib/preact.js';
 
 const MESSAGES_PAGE = 50;
 const MESSAGES_MAX = 1000;            // kept in a channel
 const RELOAD_MS = 150;                // events that ask for a reload are gathered
+const CALM_MS = 1000;                 // the same, where it is not urgent
+const LONG = 100;                     // a list of several pages
+const LONG_MS = 20_000;
 const TOASTS_MAX = 4;
 
 const fresh = () => ({
@@ -315,7 +318,7 @@ const EVENTS = {
     if (change === 'removed') remove(key, member.user_id);
     else upsert(key, member);
 
-    if (!network && change !== 'changed') reload('tenants');
+    if (!network && change !== 'changed') reload('tenants', CALM_MS);
     if (member.user_id === model.get().me?.id) {
       reload('tenants');
       reload(`networks:${tenant}`);
@@ -336,10 +339,7 @@ const EVENTS = {
   },
 
   netmap_delta({ network_id: id, upsert: more, remove: less }) {
-    const key = `peers:${id}`;
-    const known = new Set(items(key).map((peer) => peer.id));
-
-    edit(key, (list) => {
+    edit(`peers:${id}`, (list) => {
       const next = new Map(list.map((peer) => [peer.id, peer]));
       for (const peer of more) {
         next.set(peer.id, { online: false, network_id: id, ...next.get(peer.id), ...peer });
@@ -350,17 +350,11 @@ const EVENTS = {
 
     const me = model.get().me?.id;
     if (more.some((peer) => peer.user_id === me)) reload('devices');
-    if (less.length || more.some((peer) => !known.has(peer.id))) {
-      for (const key of Object.keys(model.get().res)) {
-        if (key.startsWith('networks:')
-          && items(key).some((network) => network.id === id)) reload(key);
-      }
-    }
   },
 
   peer_status({ network_id: id, peers, ...one }) {
     for (const { peer_id: peer, status, endpoint } of peers ?? [one]) {
-      status_(id, peer, status === 'online', endpoint);
+      peerStatus(id, peer, status === 'online', endpoint);
     }
   },
 
@@ -392,13 +386,28 @@ const EVENTS = {
 };
 
 
+// Reads again what an event tells too little about; a long list less often.
+const refresh = (key) => reload(key, items(key).length > LONG ? LONG_MS : CALM_MS);
+
+
+function tenantOf(network) {
+  for (const key of Object.keys(model.get().res)) {
+    if (kind(key) !== 'networks') continue;
+    const found = items(key).find((other) => other.id === network);
+    if (found) return found.tenant_id;
+  }
+  return null;
+}
+
+
 // A peer went on or off line: so did its device, and perhaps its user.
-function status_(network, id, online, endpoint) {
+function peerStatus(network, id, online, endpoint) {
   const key = `peers:${network}`;
   const peer = items(key).find((other) => other.id === id);
 
-  if (!peer) {
-    reload('devices');
+  if (!peer) {                        // of a network that was not looked at
+    refresh('devices');
+    refresh(`members:${tenantOf(network)}`);
     return;
   }
 
@@ -410,12 +419,11 @@ function status_(network, id, online, endpoint) {
   const any = items(key).some((other) => other.user_id === user && other.online);
 
   upsert(`network-members:${network}`, { user_id: user, online: any }, { add: false });
-  for (const other of Object.keys(model.get().res)) {
-    if (other.startsWith('members:')) {
-      if (any) upsert(other, { user_id: user, online: true }, { add: false });
-      else if (items(other).some((member) => member.user_id === user)) reload(other);
-    }
-  }
+
+  // another network may still have the user on line
+  const members = `members:${tenantOf(network)}`;
+  if (any) upsert(members, { user_id: user, online: true }, { add: false });
+  else refresh(members);
 }
 
 
@@ -504,7 +512,7 @@ export function stop() {
 }
 
 
-export { connection, end };
+export { connection };
 
 
 // What the user does

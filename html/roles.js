@@ -1,6 +1,6 @@
 // Who is above whom. The server decides; this only hides what it would refuse.
 
-export const ROLES = ['member', 'moderator', 'admin', 'owner'];
+const ROLES = ['member', 'moderator', 'admin', 'owner'];
 
 const rank = (role) => ROLES.indexOf(role);
 

@@ -20,7 +20,7 @@ const ROUTES = [
 
 const PUBLIC = new Set(['login', 'register', 'accept']);
 
-const location_ = createStore({ route: match() });
+const address = createStore({ route: match() });
 
 
 function match() {
@@ -40,14 +40,13 @@ function match() {
 }
 
 
-export const currentRoute = () => location_.get().route;
-export const useRoute = () => useStore(location_, (s) => s.route);
+export const useRoute = () => useStore(address, (s) => s.route);
 
 
 export function navigate(to, { replace = false } = {}) {
   if (replace) history.replaceState(null, '', to);
   else if (to !== location.pathname + location.search) history.pushState(null, '', to);
-  location_.set({ route: match() });
+  address.set({ route: match() });
 }
 
 
@@ -64,7 +63,7 @@ export function safeNext(next) {
 
 
 export function startRouter() {
-  addEventListener('popstate', () => location_.set({ route: match() }));
+  addEventListener('popstate', () => address.set({ route: match() }));
 
   document.addEventListener('click', (event) => {
     const link = event.target.closest?.('a[href]');

@@ -11,6 +11,8 @@ const ASK_MS = 120;
 const channel = 'BroadcastChannel' in window
   ? new BroadcastChannel('goconnect.session') : null;
 
+let asked = null;                     // our question, while it waits
+
 // `tokens` is null or {access, refresh, expires (ms), session}
 export const session = createStore({ tokens: read(), ended: null });
 
@@ -88,8 +90,6 @@ channel?.addEventListener('message', ({ data }) => {
     keep(null, data.reason ?? 'signed_out');
   }
 });
-
-let asked = null;
 
 
 // Resolves when it is known whether another tab has a session to share.

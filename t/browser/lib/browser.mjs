@@ -14,7 +14,7 @@ const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 export const url = process.env.GOCONNECT_URL;
 export const PASSWORD = 'correct horse battery';
 
-const WAIT_MS = 20_000;
+const WAIT_MS = 30_000;
 const AXE_RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'];
 
 let browser;
