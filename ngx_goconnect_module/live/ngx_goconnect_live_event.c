@@ -117,11 +117,12 @@ ngx_goconnect_event_revoke(ngx_goconnect_session_t *s,
 
     if (gc_slice_is(scope, "session")) {
         (void) gc_json_find_plain(event->data, "session_id", &id);
-        close = ngx_goconnect_event_same(s->identity.session, id);
+        close = ngx_goconnect_event_same(s->id, id);
 
     } else if (gc_slice_is(scope, "device")) {
         (void) gc_json_find_plain(event->data, "device_id", &id);
-        close = ngx_goconnect_event_same(s->identity.device, id);
+        close = s->device_topic &&
+                ngx_goconnect_event_same(ngx_goconnect_session_device(s), id);
 
     } else if (gc_json_find(event->data, "topics", &topics)) {
         tell = ngx_goconnect_event_drop(s, topics);

@@ -50,6 +50,11 @@ ngx_goconnect_hello_credential(ngx_http_request_t *r,
     ngx_str_t text;
     ngx_int_t rc;
 
+    s->claim = ngx_calloc(sizeof(ngx_goconnect_identity_t), ngx_cycle->log);
+    if (s->claim == NULL) {
+        return NGX_ERROR;
+    }
+
     if (ngx_http_arg(r, (u_char *) "ticket", sizeof("ticket") - 1, &text) ==
         NGX_OK) {
         s->ticket = ngx_alloc(NGX_GOCONNECT_DIGEST_LEN, ngx_cycle->log);
@@ -62,7 +67,7 @@ ngx_goconnect_hello_credential(ngx_http_request_t *r,
     rc = ngx_goconnect_hello_token(r, &text);
 
     if (rc == NGX_OK) {
-        rc = ngx_goconnect_auth_token(&text, &s->identity);
+        rc = ngx_goconnect_auth_token(&text, s->claim);
     }
 
     if (rc == NGX_ERROR) {
@@ -117,6 +122,10 @@ ngx_goconnect_live_handler(ngx_http_request_t *r)
     if (rc != NGX_DONE) {
         if (s->ticket) {
             ngx_free(s->ticket);
+        }
+
+        if (s->claim) {
+            ngx_free(s->claim);
         }
 
         ngx_free(s);
@@ -179,32 +188,37 @@ ngx_goconnect_hello_crowded(ngx_goconnect_topic_t *topic)
 static ngx_int_t
 ngx_goconnect_hello_watch(ngx_goconnect_session_t *s)
 {
+    ngx_goconnect_identity_t *claim;
     ngx_goconnect_topic_t *topic;
 
-    topic = ngx_goconnect_hello_topic("user:", s->identity.user);
+    claim = s->claim;
+    ngx_memcpy(s->id, claim->session, NGX_GOCONNECT_ID_LEN);
+
+    topic = ngx_goconnect_hello_topic("user:", claim->user);
     if (topic == NULL) {
         return NGX_ERROR;
     }
 
     /* a device counts by itself: it has one connection at most */
-    if (s->identity.device[0] == '\0' && ngx_goconnect_hello_crowded(topic)) {
+    if (claim->device[0] == '\0' && ngx_goconnect_hello_crowded(topic)) {
         return NGX_DECLINED;
     }
 
     ngx_queue_insert_tail(&topic->watchers, &s->user_queue);
     s->user_topic = topic;
 
-    if (s->identity.device[0] == '\0') {
-        return NGX_OK;
+    if (claim->device[0] != '\0') {
+        topic = ngx_goconnect_hello_topic("device:", claim->device);
+        if (topic == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_queue_insert_tail(&topic->watchers, &s->device_queue);
+        s->device_topic = topic;
     }
 
-    topic = ngx_goconnect_hello_topic("device:", s->identity.device);
-    if (topic == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_queue_insert_tail(&topic->watchers, &s->device_queue);
-    s->device_topic = topic;
+    ngx_free(s->claim);
+    s->claim = NULL;
 
     return NGX_OK;
 }
@@ -291,8 +305,10 @@ ngx_goconnect_hello_replace(ngx_goconnect_session_t *s)
     u_char buf[192], *p;
 
     p = ngx_snprintf(buf, sizeof(buf),
-                     "{\"bus\":\"connected\",\"device\":\"%s\",\"number\":%uL}",
-                     s->identity.device, s->number);
+                     "{\"bus\":\"connected\",\"device\":\"%*s\","
+                     "\"number\":%uL}",
+                     (size_t) NGX_GOCONNECT_ID_LEN,
+                     ngx_goconnect_session_device(s), s->number);
 
     ngx_goconnect_event_ephemeral(ngx_goconnect_slice(buf, (size_t) (p - buf)));
 }
@@ -429,15 +445,15 @@ ngx_goconnect_hello_ticket_done(ngx_goconnect_request_t *rq,
     }
 
     if (reply.status >= 400 ||
-        ngx_goconnect_hello_id(reply.body, "user_id", s->identity.user) !=
+        ngx_goconnect_hello_id(reply.body, "user_id", s->claim->user) !=
             NGX_OK ||
-        ngx_goconnect_hello_id(reply.body, "session_id", s->identity.session) !=
+        ngx_goconnect_hello_id(reply.body, "session_id", s->claim->session) !=
             NGX_OK) {
         ngx_goconnect_hello_refuse(s);
         return;
     }
 
-    (void) ngx_goconnect_hello_id(reply.body, "device_id", s->identity.device);
+    (void) ngx_goconnect_hello_id(reply.body, "device_id", s->claim->device);
 
     ngx_goconnect_hello_ask(s);
 }

@@ -409,6 +409,12 @@ ngx_goconnect_netmap_load(ngx_goconnect_netmap_load_t *load)
     while (!ngx_queue_empty(&load->waiters)) {
         waiter = ngx_goconnect_netmap_first(load);
         load->leader = waiter;
+
+        if (!ngx_goconnect_session_is_open(waiter->session)) {
+            ngx_goconnect_netmap_tell(waiter, NULL, 503);
+            continue;
+        }
+
         call = ngx_goconnect_live_call(NGX_GOCONNECT_LIVE_NETMAP);
 
         if (call &&

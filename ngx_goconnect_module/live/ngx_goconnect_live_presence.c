@@ -62,7 +62,7 @@ ngx_goconnect_presence_note(const u_char *device)
 void
 ngx_goconnect_presence_online(ngx_goconnect_session_t *s)
 {
-    ngx_goconnect_presence_note(s->identity.device);
+    ngx_goconnect_presence_note(ngx_goconnect_session_device(s));
 }
 
 
@@ -74,7 +74,7 @@ void
 ngx_goconnect_presence_offline(ngx_goconnect_session_t *s)
 {
     if (s->state == NGX_GOCONNECT_SESSION_READY && !ngx_exiting) {
-        ngx_goconnect_presence_note(s->identity.device);
+        ngx_goconnect_presence_note(ngx_goconnect_session_device(s));
     }
 }
 
@@ -281,7 +281,7 @@ ngx_goconnect_presence_note_all(ngx_goconnect_ws_t *ws, void *data)
     s = ngx_goconnect_ws_data(ws);
 
     if (s->device_topic && s->state == NGX_GOCONNECT_SESSION_READY) {
-        ngx_goconnect_presence_note(s->identity.device);
+        ngx_goconnect_presence_note(ngx_goconnect_session_device(s));
     }
 }
 

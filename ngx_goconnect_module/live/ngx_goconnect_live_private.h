@@ -138,7 +138,8 @@ struct ngx_goconnect_session_s {
     ngx_goconnect_sub_t *subs;
     ngx_goconnect_peer_t *peers;
     ngx_goconnect_early_t *early;
-    u_char *ticket;  /* digest, TICKET only */
+    u_char *ticket;                  /* digest, TICKET only */
+    ngx_goconnect_identity_t *claim; /* until the topics say who it is */
     uint64_t number; /* of the connection: the higher is the younger */
     uint32_t refs;
     uint32_t held;     /* bytes */
@@ -148,8 +149,8 @@ struct ngx_goconnect_session_s {
     uint16_t calls; /* in flight */
     unsigned state : 2;
     unsigned token_refused : 1;
-    unsigned pumping : 1; /* stands in pump_queue */
-    ngx_goconnect_identity_t identity;
+    unsigned pumping : 1;            /* stands in pump_queue */
+    u_char id[NGX_GOCONNECT_ID_LEN]; /* of the login */
 };
 
 
@@ -237,6 +238,11 @@ ngx_goconnect_slice(const void *data, size_t len)
 void ngx_goconnect_session_unref(ngx_goconnect_session_t *s);
 void ngx_goconnect_session_ready(ngx_goconnect_session_t *s);
 ngx_uint_t ngx_goconnect_session_is_open(ngx_goconnect_session_t *s);
+
+/* of a session that has its topics; a device's own id, NULL: a user's */
+void ngx_goconnect_session_identity(ngx_goconnect_session_t *s,
+                                    ngx_goconnect_identity_t *identity);
+const u_char *ngx_goconnect_session_device(ngx_goconnect_session_t *s);
 
 /* has it called for too much?  then it is being closed: NGX_ERROR */
 ngx_int_t ngx_goconnect_session_rate(ngx_goconnect_session_t *s);

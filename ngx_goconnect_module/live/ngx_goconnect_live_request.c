@@ -92,6 +92,7 @@ ngx_int_t
 ngx_goconnect_request_ctx(ngx_goconnect_session_t *s,
                           ngx_goconnect_pg_call_t *call, const ngx_str_t *key)
 {
+    ngx_goconnect_identity_t identity;
     ngx_goconnect_ctx_t ctx;
     ngx_str_t address, text, number;
     ngx_pool_t *pool;
@@ -103,7 +104,8 @@ ngx_goconnect_request_ctx(ngx_goconnect_session_t *s,
     }
 
     ngx_memzero(&ctx, sizeof(ctx));
-    ctx.identity = &s->identity;
+    ngx_goconnect_session_identity(s, &identity);
+    ctx.identity = &identity;
     ctx.idempotency_key = key;
 
     number.data = buf;

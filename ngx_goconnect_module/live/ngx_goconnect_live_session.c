@@ -41,6 +41,31 @@ ngx_goconnect_session_is_open(ngx_goconnect_session_t *s)
 }
 
 
+const u_char *
+ngx_goconnect_session_device(ngx_goconnect_session_t *s)
+{
+    return s->device_topic ? s->device_topic->name + sizeof("device:") - 1
+                           : NULL;
+}
+
+
+void
+ngx_goconnect_session_identity(ngx_goconnect_session_t *s,
+                               ngx_goconnect_identity_t *identity)
+{
+    ngx_memzero(identity, sizeof(*identity));
+
+    ngx_memcpy(identity->user, s->user_topic->name + sizeof("user:") - 1,
+               NGX_GOCONNECT_ID_LEN);
+    ngx_memcpy(identity->session, s->id, NGX_GOCONNECT_ID_LEN);
+
+    if (s->device_topic) {
+        ngx_memcpy(identity->device, ngx_goconnect_session_device(s),
+                   NGX_GOCONNECT_ID_LEN);
+    }
+}
+
+
 void
 ngx_goconnect_session_unref(ngx_goconnect_session_t *s)
 {
@@ -636,6 +661,11 @@ ngx_goconnect_session_gone(ngx_goconnect_ws_t *ws)
     if (s->ticket) {
         ngx_free(s->ticket);
         s->ticket = NULL;
+    }
+
+    if (s->claim) {
+        ngx_free(s->claim);
+        s->claim = NULL;
     }
 
     ngx_goconnect_session_unref(s);
