@@ -130,7 +130,7 @@ ngx_module_t ngx_http_goconnect_module = {
     ngx_http_goconnect_commands,     /* module directives */
     NGX_HTTP_MODULE,                 /* module type */
     NULL,                            /* init master */
-    NULL,                            /* init module */
+    ngx_goconnect_live_init_module,  /* init module */
     ngx_http_goconnect_init_process, /* init process */
     NULL,                            /* init thread */
     NULL,                            /* exit thread */

@@ -13,6 +13,9 @@
 #include <ngx_http.h>
 
 
+/* in the master, before the workers are made */
+ngx_int_t ngx_goconnect_live_init_module(ngx_cycle_t *cycle);
+
 /* offers live's statements to the pool: before the pool's own init */
 ngx_int_t ngx_goconnect_live_statements(void);
 

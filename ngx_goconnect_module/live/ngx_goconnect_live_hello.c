@@ -167,23 +167,6 @@ ngx_goconnect_hello_topic(const char *kind, const u_char *id)
 }
 
 
-static ngx_uint_t
-ngx_goconnect_hello_crowded(ngx_goconnect_topic_t *topic)
-{
-    ngx_queue_t *q;
-    ngx_uint_t n;
-
-    n = 0;
-
-    for (q = ngx_queue_head(&topic->watchers);
-         q != ngx_queue_sentinel(&topic->watchers); q = ngx_queue_next(q)) {
-        n++;
-    }
-
-    return n >= NGX_GOCONNECT_SESSIONS_USER;
-}
-
-
 /* from here on the session sees what concerns its user and its device */
 static ngx_int_t
 ngx_goconnect_hello_watch(ngx_goconnect_session_t *s)
@@ -194,14 +177,20 @@ ngx_goconnect_hello_watch(ngx_goconnect_session_t *s)
     claim = s->claim;
     ngx_memcpy(s->id, claim->session, NGX_GOCONNECT_ID_LEN);
 
+    /* a device counts by itself: it has one connection at most */
+    if (claim->device[0] == '\0') {
+        if (ngx_goconnect_limit_user(claim->user) >=
+            NGX_GOCONNECT_SESSIONS_USER) {
+            return NGX_DECLINED;
+        }
+
+        ngx_goconnect_limit_enter(claim->user);
+        s->counted = 1;
+    }
+
     topic = ngx_goconnect_hello_topic("user:", claim->user);
     if (topic == NULL) {
         return NGX_ERROR;
-    }
-
-    /* a device counts by itself: it has one connection at most */
-    if (claim->device[0] == '\0' && ngx_goconnect_hello_crowded(topic)) {
-        return NGX_DECLINED;
     }
 
     ngx_queue_insert_tail(&topic->watchers, &s->user_queue);

@@ -25,7 +25,7 @@
 #define NGX_GOCONNECT_SUBSCRIBE_MAX 256 /* topics in one request */
 #define NGX_GOCONNECT_SUBS_MAX 1024     /* topics of a session */
 #define NGX_GOCONNECT_CALLS_MAX 64      /* of a session at a time */
-#define NGX_GOCONNECT_SESSIONS_USER 8   /* per user and worker */
+#define NGX_GOCONNECT_SESSIONS_USER 8   /* per user and node */
 #define NGX_GOCONNECT_HOLD_MAX 8388608  /* bytes that wait for a replay */
 #define NGX_GOCONNECT_EARLY_MAX 65536   /* bytes that came before hello */
 #define NGX_GOCONNECT_MESSAGE_EVERY 50  /* ms: 20 messages a second */
@@ -149,6 +149,7 @@ struct ngx_goconnect_session_s {
     uint16_t calls; /* in flight */
     unsigned state : 2;
     unsigned token_refused : 1;
+    unsigned counted : 1;            /* among its user's */
     unsigned pumping : 1;            /* stands in pump_queue */
     u_char id[NGX_GOCONNECT_ID_LEN]; /* of the login */
 };
@@ -310,6 +311,17 @@ void ngx_goconnect_request_free(ngx_goconnect_request_t *rq);
 ngx_int_t ngx_goconnect_request_ctx(ngx_goconnect_session_t *s,
                                     ngx_goconnect_pg_call_t *call,
                                     const ngx_str_t *key);
+
+
+/*
+ * ngx_goconnect_live_limit.c
+ */
+
+/* sockets of a user on this node; user has NGX_GOCONNECT_ID_LEN bytes */
+ngx_uint_t ngx_goconnect_limit_user(const u_char *user);
+void ngx_goconnect_limit_enter(const u_char *user);
+void ngx_goconnect_limit_leave(const u_char *user);
+ngx_int_t ngx_goconnect_limit_init(ngx_cycle_t *cycle);
 
 
 /*

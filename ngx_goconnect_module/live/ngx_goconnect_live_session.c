@@ -622,6 +622,13 @@ ngx_goconnect_session_restart_all(void)
 static void
 ngx_goconnect_session_unwatch(ngx_goconnect_session_t *s)
 {
+    if (s->counted) {
+        ngx_goconnect_limit_leave(s->user_topic ? s->user_topic->name +
+                                                      sizeof("user:") - 1
+                                                : s->claim->user);
+        s->counted = 0;
+    }
+
     if (s->user_topic) {
         ngx_queue_remove(&s->user_queue);
         ngx_goconnect_topic_release(s->user_topic);
