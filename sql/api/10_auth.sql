@@ -233,20 +233,25 @@ $$;
 CREATE FUNCTION api_1.auth_me(ctx api_1.ctx) RETURNS api_1.reply
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 DECLARE
-    r api_1.reply;
+    me record;
 BEGIN
-    r := api_1._any(ctx);
-    IF r.status IS NOT NULL THEN
-        RETURN r;
+    SELECT u.rev, s.id AS session,
+           json_build_object(
+               'user', json_build_object('id', u.id, 'username', u.username,
+                   'email', u.email, 'settings', u.settings,
+                   'server_admin', u.server_admin, 'created_at', u.created_at,
+                   'updated_at', u.updated_at),
+               'session', json_build_object('id', s.id, 'created_at', s.created_at),
+               'device', (SELECT row_to_json(d) FROM api_1._devices d
+                           WHERE d.id = s.device_id)) AS body
+      INTO me
+      FROM goconnect.sessions s
+      JOIN goconnect.users u ON u.id = s.user_id
+     WHERE s.id = ctx.session_id AND s.user_id = ctx.user_id
+       AND s.device_id IS NOT DISTINCT FROM ctx.device_id AND s.expires_at > now();
+    IF NOT FOUND THEN
+        RETURN api_1._any(ctx);
     END IF;
-    RETURN (SELECT api_1._ok(200,
-                json_build_object(
-                    'user', api_1._user_object(u.id),
-                    'session', json_build_object('id', s.id, 'created_at', s.created_at),
-                    'device', api_1._device_object(s.device_id)),
-                api_1._etag(u.rev, left(s.id::text, 8)))
-              FROM goconnect.sessions s
-              JOIN goconnect.users u ON u.id = s.user_id
-             WHERE s.id = ctx.session_id);
+    RETURN api_1._ok(200, me.body, api_1._etag(me.rev, left(me.session::text, 8)));
 END
 $$;
