@@ -479,11 +479,45 @@ links_mark(struct nl_sock *rtnl, const char *name, struct error *error)
 }
 
 
+/* Whether an interface of this name exists and is ours. */
+static int
+links_is_ours(const char *name, bool *ours, struct error *error)
+{
+    struct links_list list;
+    size_t i;
+
+    *ours = false;
+
+    if (links_all(&list, error) != 0) {
+        return -1;
+    }
+
+    for (i = 0; i < list.count; i++) {
+        if (strcmp(list.links[i].name, name) == 0) {
+            *ours = links_ours(&list.links[i]);
+        }
+    }
+
+    free(list.links);
+
+    return 0;
+}
+
+
 int
 links_delete(struct nl_sock *rtnl, const char *name, struct error *error)
 {
     struct nl_msg *message;
+    bool ours;
     int number;
+
+    if (links_is_ours(name, &ours, error) != 0) {
+        return -1;
+    }
+
+    if (!ours) {
+        return 0;
+    }
 
     message = links_link_message(RTM_DELLINK, 0, name, 0);
 

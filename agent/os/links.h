@@ -58,7 +58,8 @@ int links_create(struct nl_sock *rtnl, const char *name, const char *kind,
 /* Marks an interface that another program has just made for us. */
 int links_mark(struct nl_sock *rtnl, const char *name, struct error *error);
 
-/* An interface that is not there counts as deleted. */
+/* Looks again whether it is ours: others' are left, and what is not there
+ * counts as deleted. */
 int links_delete(struct nl_sock *rtnl, const char *name, struct error *error);
 
 /*

@@ -117,13 +117,38 @@ userspace_read(const struct userspace *userspace,
 }
 
 
+/*
+ * Ours by its marks, or because a process of ours serves it that was not
+ * given the time to mark it.  A record alone proves nothing: after a restart
+ * of the machine somebody else may use the name.
+ */
 static bool
-userspace_recorded(const struct process_names *records, const char *name)
+userspace_ours(const struct userspace *userspace, const struct links_link *link,
+               const struct process_names *records)
 {
     size_t i;
 
+    if (links_ours(link)) {
+        return true;
+    }
+
     for (i = 0; i < records->count; i++) {
-        if (strcmp(records->names[i], name) == 0) {
+        if (strcmp(records->names[i], link->name) == 0) {
+            return process_running(userspace->state_dir, link->name);
+        }
+    }
+
+    return false;
+}
+
+
+static bool
+userspace_listed(const struct actual *actual, const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < actual->interface_count; i++) {
+        if (strcmp(actual->interfaces[i].name, name) == 0) {
             return true;
         }
     }
@@ -137,16 +162,16 @@ userspace_recorded(const struct process_names *records, const char *name)
  * lost its interface, or never got so far, has to be cleaned up too.
  */
 static int
-userspace_collect(const struct links_list *list,
+userspace_collect(const struct userspace *userspace,
+                  const struct links_list *list,
                   const struct process_names *records, struct actual *actual,
                   int *indices)
 {
     struct links_link missing;
-    size_t i, k;
+    size_t i;
 
     for (i = 0; i < list->count; i++) {
-        if (!links_ours(&list->links[i]) &&
-            !userspace_recorded(records, list->links[i].name)) {
+        if (!userspace_ours(userspace, &list->links[i], records)) {
             continue;
         }
 
@@ -158,13 +183,7 @@ userspace_collect(const struct links_list *list,
     }
 
     for (i = 0; i < records->count; i++) {
-        for (k = 0; k < list->count; k++) {
-            if (strcmp(list->links[k].name, records->names[i]) == 0) {
-                break;
-            }
-        }
-
-        if (k < list->count) {
+        if (userspace_listed(actual, records->names[i])) {
             continue;
         }
 
@@ -192,7 +211,7 @@ userspace_fill(const struct userspace *userspace, struct actual *actual,
     indices = calloc(list->count + records->count + 1, sizeof(int));
 
     if (indices == NULL ||
-        userspace_collect(list, records, actual, indices) != 0) {
+        userspace_collect(userspace, list, records, actual, indices) != 0) {
         free(indices);
         return error_set(error, ERROR_NO_MEMORY, "out of memory");
     }

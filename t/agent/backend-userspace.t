@@ -57,6 +57,16 @@ GoConnect::Backend::suite('userspace', peers => 1000, more => sub {
             . '>/dev/null 2>&1') >> 8, 1, 'and the interface is removed all the same';
         ok gone($real), 'with which its real process ends';
 
+        # a record from before a restart, and somebody else's interface
+        my @in = ('ip', 'netns', 'exec', GoConnect::Backend::netns('a'), 'ip', 'link');
+        is system(@in, 'add', $name, 'type', 'bridge'), 0, 'the name is taken by others';
+        open $fh, '>', $record or die "$record: $!";
+        print $fh join(' ', @field), "\n";
+        close $fh;
+        GoConnect::Backend::driver('a', 'down');
+        ok !-e $record, 'the old record goes';
+        is system(@in, 'del', $name), 0, 'their interface stays';
+
         open $fh, '>', $record or die "$record: $!";
         print $fh "rubbish\n";
         close $fh;
@@ -64,6 +74,33 @@ GoConnect::Backend::suite('userspace', peers => 1000, more => sub {
         is $status, 0, 'an unreadable record is in nobody\'s way' or diag $text;
         GoConnect::Backend::driver('a', 'down');
         ok !-e $record, 'and goes';
+    };
+
+    subtest 'killed at any moment' => sub {
+        my @wrong;
+        GoConnect::Backend::driver('a', 'down');
+        my $clean = GoConnect::Backend::state('a');
+        GoConnect::Backend::driver('a', 'apply', $file);
+        my $whole = GoConnect::Backend::state('a');
+        for my $n (1 .. 20) {
+            GoConnect::Backend::driver('a', 'down');
+            my $pid = fork // die "fork: $!";
+            if (!$pid) {
+                open STDOUT, '>', '/dev/null';
+                exec GoConnect::Backend::command('a', 'apply', $file);
+            }
+            select undef, undef, undef, $n * 0.002;
+            kill KILL => $pid;
+            waitpid $pid, 0;
+            if ($n % 2) {
+                my ($status, $text) = GoConnect::Backend::driver('a', 'apply', $file);
+                push @wrong, "$n: $text" if $status || GoConnect::Backend::state('a') ne $whole;
+            }
+            GoConnect::Backend::driver('a', 'down');
+            push @wrong, "$n: an orphan" if GoConnect::Backend::state('a') ne $clean
+                || defined process($name) || -e "/run/wireguard/$name.sock";
+        }
+        is_deeply \@wrong, [], 'the next run ends as if nothing had happened';
     };
 
     subtest 'two hosts on one machine with one interface name' => sub {

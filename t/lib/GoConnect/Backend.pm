@@ -56,11 +56,13 @@ sub must {
     return $text;
 }
 
-sub driver {
+sub command {
     my ($ns, @arguments) = @_;
     make_path("$dir/$ns") if !-d "$dir/$ns";
-    return capture(in($ns, $DRIVER, $backend, "$dir/$ns", @arguments));
+    return in($ns, $DRIVER, $backend, "$dir/$ns", @arguments);
 }
+
+sub driver { return capture(command(@_)) }
 
 # ------------------------------------------------------------------ what to want
 
