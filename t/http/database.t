@@ -87,7 +87,10 @@ sub recovered {
 
 for my $mode (qw(fast immediate)) {
     $s->sql('DELETE FROM goconnect.messages');
-    my $got = load(6, 1.5, sub { $s->restart_database($mode) });
+    my $got = load(6, 1.5, sub {
+        $s->stop_database($mode);
+        Mojo::IOLoop->timer(1 => sub { $s->start_database });
+    });
     note "$mode: " . join ', ', map { "$_: $got->{status}{$_}" } sort keys %{ $got->{status} };
     note "$mode: " . join ', ', map { "$_: $got->{code}{$_}" } sort keys %{ $got->{code} };
     is join("\n", @{ $got->{odd} }), '', "$mode: 503 and nothing else";
