@@ -4,7 +4,8 @@
  *   request   route, method, credential; runs the steps and calls in order
  *   cors      pages of other origins
  *   body      content type, reading, JSON
- *   fields    the rules of routes.def for body and query
+ *   fields    body and query against the rules of routes.def, value by value
+ *             with check
  *   call      one call to the database and what can go wrong with it
  *   reply     the answer's head and body
  *   problem   every refusal (RFC 9457)

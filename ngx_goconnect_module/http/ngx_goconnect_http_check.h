@@ -1,0 +1,28 @@
+/*
+ * One value against its field of routes.def.
+ */
+
+
+#ifndef NGX_GOCONNECT_HTTP_CHECK_H
+#define NGX_GOCONNECT_HTTP_CHECK_H
+
+
+#include "http/ngx_goconnect_http_request.h"
+
+
+typedef struct {
+    const char *code; /* NULL: the value is good */
+    const char *detail;
+} ngx_goconnect_verdict_t;
+
+
+/* A refusal; both strings are constant. */
+ngx_goconnect_verdict_t ngx_goconnect_bad(const char *code, const char *detail);
+
+/* value may be NULL: the field is absent. */
+ngx_goconnect_verdict_t
+ngx_goconnect_check_value(const ngx_goconnect_field_t *field,
+                          const json_t *value);
+
+
+#endif /* NGX_GOCONNECT_HTTP_CHECK_H */
