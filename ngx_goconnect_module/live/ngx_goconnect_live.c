@@ -124,6 +124,32 @@ ngx_goconnect_live_reply(ngx_goconnect_pg_call_t *call,
 }
 
 
+void
+ngx_goconnect_live_log(ngx_goconnect_pg_call_t *call)
+{
+    static const char *passing[] = {"08", "40", "53", "55P03", "57", "25006"};
+    const char *state;
+    ngx_uint_t level;
+    size_t i;
+
+    if (call->rc == NGX_GOCONNECT_PG_OK) {
+        return;
+    }
+
+    state = ngx_goconnect_pg_call_sqlstate(call);
+    level = call->rc == NGX_GOCONNECT_PG_ERROR ? NGX_LOG_WARN : NGX_LOG_INFO;
+
+    for (i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
+        if (strncmp(state, passing[i], strlen(passing[i])) == 0) {
+            level = NGX_LOG_INFO;
+        }
+    }
+
+    ngx_log_error(level, ngx_cycle->log, 0, "goconnect: %V failed (%d) %s",
+                  &call->statement->name, (int) call->rc, state);
+}
+
+
 /* RFC 9562, section 5.4 */
 static ngx_int_t
 ngx_goconnect_live_identify(void)

@@ -344,12 +344,8 @@ ngx_goconnect_bus_flown(ngx_goconnect_pg_call_t *call)
 {
     ngx_goconnect_bus.flying = 0;
 
-    if (call->rc != NGX_GOCONNECT_PG_OK) {
-        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                      "goconnect: a bell was not rung: %s",
-                      ngx_goconnect_pg_call_sqlstate(call));
-    }
-
+    /* not rung: the others' sweep will find what it told of */
+    ngx_goconnect_live_log(call);
     ngx_goconnect_pg_call_destroy(call);
     ngx_goconnect_bus_fly();
 }

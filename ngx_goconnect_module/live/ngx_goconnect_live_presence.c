@@ -259,11 +259,7 @@ ngx_goconnect_presence_done(ngx_goconnect_pg_call_t *call)
         ngx_goconnect_presence_tell(reply.body);
 
     } else {
-        if (call->rc == NGX_GOCONNECT_PG_ERROR) {
-            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "goconnect: presence failed: %s",
-                          ngx_goconnect_pg_call_sqlstate(call));
-        }
+        ngx_goconnect_live_log(call);
 
         /* perhaps the others have ended our devices meanwhile */
         ngx_goconnect_presence.all = 1;

@@ -218,6 +218,9 @@ void ngx_goconnect_live_event_init(ngx_event_t *ev, ngx_event_handler_pt fn);
 ngx_int_t ngx_goconnect_live_reply(ngx_goconnect_pg_call_t *call,
                                    ngx_goconnect_reply_t *reply);
 
+/* a call of the worker's own that failed; what passes by itself is info */
+void ngx_goconnect_live_log(ngx_goconnect_pg_call_t *call);
+
 ngx_int_t ngx_goconnect_live_random(void *out, size_t len);
 
 static ngx_inline gc_slice_t

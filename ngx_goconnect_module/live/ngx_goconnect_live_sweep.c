@@ -152,12 +152,7 @@ ngx_goconnect_sweep_done(ngx_goconnect_pg_call_t *call)
 
     if (ngx_goconnect_live_reply(call, &reply) != NGX_OK ||
         reply.status >= 300) {
-        if (call->rc == NGX_GOCONNECT_PG_ERROR) {
-            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "goconnect: the sweep failed: %s",
-                          ngx_goconnect_pg_call_sqlstate(call));
-        }
-
+        ngx_goconnect_live_log(call);
         ngx_goconnect_pg_call_destroy(call);
         ngx_goconnect_sweep.again = 0;
         ngx_goconnect_sweep_rest();

@@ -654,22 +654,35 @@ ngx_goconnect_topic_hint(gc_slice_t name, int64_t seq)
 }
 
 
+/* a topic whose hole should have been filled by sweep `round` */
+static ngx_goconnect_fanout_t *
+ngx_goconnect_topic_overdue(ngx_uint_t round)
+{
+    ngx_goconnect_fanout_t *f;
+    ngx_queue_t *q;
+
+    for (q = ngx_queue_head(&ngx_goconnect_topics.gaps);
+         q != ngx_queue_sentinel(&ngx_goconnect_topics.gaps);
+         q = ngx_queue_next(q)) {
+        f = ngx_queue_data(q, ngx_goconnect_fanout_t, gaps);
+
+        if (f->topic->seq != NGX_GOCONNECT_SEQ_UNKNOWN &&
+            (ngx_int_t) (round - f->ahead->round) >= 0) {
+            return f;
+        }
+    }
+
+    return NULL;
+}
+
+
 void
 ngx_goconnect_topic_swept(ngx_uint_t round)
 {
     ngx_goconnect_fanout_t *f;
-    ngx_queue_t *q, *next;
 
-    for (q = ngx_queue_head(&ngx_goconnect_topics.gaps);
-         q != ngx_queue_sentinel(&ngx_goconnect_topics.gaps); q = next) {
-        next = ngx_queue_next(q);
-        f = ngx_queue_data(q, ngx_goconnect_fanout_t, gaps);
-
-        if (f->topic->seq == NGX_GOCONNECT_SEQ_UNKNOWN ||
-            (ngx_int_t) (round - f->ahead->round) < 0) {
-            continue;
-        }
-
+    /* from the beginning each time: an event may end topics */
+    while ((f = ngx_goconnect_topic_overdue(round)) != NULL) {
         /* what fills the hole is not in the database any more */
         ngx_goconnect_topic_resync(f->topic, f->ahead->seq - 1, "expired");
         f->topic->seq = f->ahead->seq - 1;
