@@ -26,7 +26,11 @@ $roles$;
 -- Who creates roles without being a superuser is not in them by that.
 DO $member$
 BEGIN
-    IF NOT pg_has_role(current_user, 'goconnect_owner', 'MEMBER') THEN
+    -- from 16 on its maker is a member who may not become it
+    IF NOT pg_has_role(current_user, 'goconnect_owner',
+                       CASE WHEN current_setting('server_version_num')::int >= 160000
+                            THEN 'SET' ELSE 'MEMBER' END)
+    THEN
         EXECUTE format('GRANT goconnect_owner TO %I', current_user);
     END IF;
 END

@@ -169,6 +169,30 @@ SELECT t.told(:'node', '{}', '{}') \g /dev/null
 SELECT is((SELECT count(*) FROM goconnect.events WHERE topic = :'btopic'), 0::bigint, 'events are kept for 72 hours');
 SELECT ok(t.seq(:'btopic') > 0, '... their count for ever');
 
+SELECT t.user('mallory') AS mallory \gset
+SELECT t.join(:'alice', :'mallory', :'acme', :'lan') \g /dev/null
+UPDATE goconnect.memberships SET status = 'banned' WHERE user_id = (:'mallory'::api_1.ctx).user_id;
+INSERT INTO goconnect.bans (tenant_id, network_id, user_id, until)
+SELECT tenant_id, network_id, user_id, CASE WHEN network_id IS NULL THEN now() + interval '1 day' ELSE now() - interval '1 second' END
+  FROM goconnect.memberships WHERE user_id = (:'mallory'::api_1.ctx).user_id;
+SELECT api_1.tenants_update(:'alice', :'acme', '{"settings": {"retention_days": 7}}') \g /dev/null
+UPDATE goconnect.messages SET created_at = now() - interval '8 days' WHERE content IN ('m2', 'to all');
+UPDATE goconnect.idempotency SET created_at = now() - interval '25 hours' WHERE key = :'key' AND user_id = (:'bob'::api_1.ctx).user_id;
+INSERT INTO goconnect.ws_tickets SELECT sha256('old'), (:'bob'::api_1.ctx).session_id, now() - interval '1 second';
+UPDATE goconnect.sessions SET expires_at = now() - interval '1 second' WHERE id = (:'eve'::api_1.ctx).session_id;
+UPDATE goconnect.devices SET last_seen = now() - interval '6 minutes' WHERE id = :'l';
+SELECT t.told(:'node', '{}', '{}') \g /dev/null
+SELECT is((SELECT count(*) FROM goconnect.messages WHERE content IN ('m2', 'to all')), 2::bigint, 'the sweep comes once a minute, over all nodes');
+UPDATE goconnect.chores SET done_at = '-infinity';
+SELECT t.told(:'node', '{}', '{}') \g /dev/null
+SELECT is((SELECT count(*) FROM goconnect.messages WHERE content IN ('m2', 'to all')), 0::bigint, '... takes messages that a tenant does not keep');
+SELECT is((SELECT count(*) FROM goconnect.messages WHERE content IN ('m3', 'hello')), 2::bigint, '... and no other');
+SELECT is((SELECT array_agg(coalesce(network_id::text, 'tenant')) FROM goconnect.memberships WHERE user_id = (:'mallory'::api_1.ctx).user_id), ARRAY['tenant'], '... bans that are over');
+SELECT is((SELECT count(*) FROM goconnect.idempotency WHERE key = :'key' AND user_id = (:'bob'::api_1.ctx).user_id), 0::bigint, '... old idempotency keys');
+SELECT is((SELECT count(*) FROM goconnect.ws_tickets WHERE hash = sha256('old')), 0::bigint, '... old tickets');
+SELECT is((SELECT count(*) FROM goconnect.sessions WHERE id = (:'eve'::api_1.ctx).session_id), 0::bigint, '... and sessions');
+SELECT is((SELECT last_seen FROM goconnect.devices WHERE id = :'l'), now(), '... and notes who is still here');
+
 -- readiness
 SELECT is((api_1.ready()).body::jsonb - 'grants_ok', '{"version": 1, "compatible_from": 1}', 'ready');
 
