@@ -52,6 +52,9 @@ BEGIN
     IF r.status IS NOT NULL THEN
         RETURN r;
     END IF;
+    IF NOT EXISTS (SELECT FROM api_1._tenant_access(ctx.user_id, tenant)) THEN
+        RETURN api_1._not_found();      -- strangers take no locks
+    END IF;
     PERFORM FROM goconnect.tenants t WHERE t.id = tenant FOR SHARE;
     SELECT x.* INTO a FROM api_1._tenant_access(ctx.user_id, tenant) x;
     IF NOT FOUND THEN

@@ -96,6 +96,9 @@ BEGIN
     IF r.status IS NOT NULL THEN
         RETURN r;
     END IF;
+    IF NOT EXISTS (SELECT FROM api_1._tenant_access(ctx.user_id, tenant)) THEN
+        RETURN api_1._not_found();      -- strangers take no locks
+    END IF;
     PERFORM FROM goconnect.tenants t WHERE t.id = tenant FOR SHARE;
     SELECT x.* INTO a FROM api_1._tenant_access(ctx.user_id, tenant) x;
     IF NOT FOUND THEN
@@ -233,6 +236,9 @@ BEGIN
     r := api_1._user(ctx);
     IF r.status IS NOT NULL THEN
         RETURN r;
+    END IF;
+    IF NOT EXISTS (SELECT FROM api_1._network_access(ctx.user_id, network)) THEN
+        RETURN api_1._not_found();      -- strangers take no locks
     END IF;
     PERFORM FROM goconnect.tenants t
       WHERE t.id = (SELECT n.tenant_id FROM goconnect.networks n WHERE n.id = network)
@@ -388,6 +394,9 @@ BEGIN
     IF r.status IS NOT NULL THEN
         RETURN r;
     END IF;
+    IF NOT EXISTS (SELECT FROM api_1._network_access(ctx.user_id, network)) THEN
+        RETURN api_1._not_found();      -- strangers take no locks
+    END IF;
     PERFORM FROM goconnect.tenants t
       WHERE t.id = (SELECT n.tenant_id FROM goconnect.networks n WHERE n.id = network)
         FOR SHARE;
@@ -466,6 +475,9 @@ BEGIN
             api_1._network_etag(network, ctx.user_id), NULL, api_1._publish(t.evs));
     END IF;
 
+    IF NOT EXISTS (SELECT FROM api_1._network_access(ctx.user_id, network)) THEN
+        RETURN api_1._not_found();      -- strangers take no locks
+    END IF;
     PERFORM FROM goconnect.tenants o
       WHERE o.id = (SELECT n.tenant_id FROM goconnect.networks n WHERE n.id = network)
         FOR SHARE;

@@ -169,6 +169,9 @@ BEGIN
     IF r.status IS NOT NULL THEN
         RETURN r;
     END IF;
+    IF NOT EXISTS (SELECT FROM api_1._network_access(ctx.user_id, network)) THEN
+        RETURN api_1._not_found();      -- strangers take no locks
+    END IF;
     -- in one statement the lock, in the next ones the search
     PERFORM api_1._lock_networks(ARRAY[network]);
     SELECT x.* INTO a FROM api_1._network_access(ctx.user_id, network) x;
