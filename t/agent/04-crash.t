@@ -227,7 +227,7 @@ subtest 'configuration' => sub {
     is $status, 1, 'no such --ca';
     like $said, qr{cannot read the certificates in /nowhere}, '... says so';
     is $a->host->must('sh', '-c', "sed 's/^#\\([a-z-]* = \\)/\\1/; /^ca /d' $FindBin::Bin/../../conf/goconnectd.conf > /run/all; "
-        . "timeout 1 $BUILD/goconnectd --config /run/all --state /run/s3 --socket /run/s3.sock --backend userspace 2>&1; echo \$?")
+        . "timeout 3 $BUILD/goconnectd --config /run/all --state /run/s3 --socket /run/s3.sock --backend userspace 2>&1; echo \$?")
         =~ /is ready/ ? 1 : 0, 1, 'every setting of the shipped file is taken';
 };
 
