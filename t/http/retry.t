@@ -124,8 +124,8 @@ subtest 'a client that leaves a pipeline' => sub {
     for my $n (1, 3) {
         my $answer = '';
         my $handle = $socket[$n];
-        while ($answer !~ /"username":"ada"/ && sysread $handle, my $more, 65536) { $answer .= $more }
-        like $answer, qr{^HTTP/1\.1 200 .*"username":"ada"}s, 'its neighbour gets its own answer';
+        while ($answer !~ /"username" ?: ?"ada"/ && sysread $handle, my $more, 65536) { $answer .= $more }
+        like $answer, qr{^HTTP/1\.1 200 .*"username" ?: ?"ada"}s, 'its neighbour gets its own answer';
     }
     reading('NULL');
 };
