@@ -26,7 +26,7 @@ typedef struct {
 static ngx_goconnect_ws_upgrades_t ngx_goconnect_ws_upgrades;
 
 
-/* the next header of that name, from *i on, over the parts of the list */
+/* the next header of that name behind `after`, the first one if it is NULL */
 static ngx_table_elt_t *
 ngx_goconnect_ws_header(ngx_http_request_t *r, const char *name,
                         ngx_table_elt_t *after)
