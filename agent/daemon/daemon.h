@@ -72,6 +72,7 @@ struct member {
     json_t *held;           /* deltas that came before the last part */
     unsigned awaiting : 1;  /* a netmap was asked for */
     unsigned resyncing : 1; /* ... and will be asked for anew */
+    unsigned stored : 1;    /* a netmap is on disk */
     unsigned dirty : 1;     /* the netmap has to be written */
     loop_timer_t write;
 

@@ -274,6 +274,7 @@ goconnectd_end(daemon_t *daemon)
     }
 
     while (daemon->members != NULL) {
+        member_flush(daemon->members);
         member_free(daemon->members);
     }
 

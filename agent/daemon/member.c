@@ -179,6 +179,14 @@ member_write_netmap(void *arg)
     }
 
     member->dirty = 0;
+    member->stored = 1;
+}
+
+
+void
+member_flush(member_t *member)
+{
+    member_write_netmap(member);
 }
 
 
@@ -194,7 +202,15 @@ member_changed(member_t *member)
         }
 
         member->dirty = 1;
-        loop_timer_set(member->daemon->loop, &member->write, MEMBER_WRITE_MS);
+
+        /* the first one before the interface is: it has to outlive us */
+        if (member->stored) {
+            loop_timer_set(member->daemon->loop, &member->write,
+                           MEMBER_WRITE_MS);
+
+        } else {
+            member_write_netmap(member);
+        }
     }
 
     wire_sync(member->daemon);
@@ -264,6 +280,7 @@ member_read_netmap(member_t *member)
         snprintf(member->epoch, sizeof(member->epoch), "%s",
                  daemon_text(document, "epoch"));
         (void) paths_set_netmap(member->paths, member->map, member->peer_id);
+        member->stored = 1;
     }
 
     json_decref(document);

@@ -39,6 +39,9 @@ int member_write(member_t *member, err_t *err);
 /* The netmap changed: it is written soon, plan and interface follow. */
 void member_changed(member_t *member);
 
+/* Writes the netmap now, if it has to be written. */
+void member_flush(member_t *member);
+
 /* Addresses as `self` or `POST peers` told them. 1 if they are new. */
 int member_addresses(member_t *member, const json_t *peer);
 
