@@ -139,7 +139,8 @@ is $seq[-1] - $seq[0] + 1, scalar(@seq), 'and in one sequence';
 # a name for one
 @accept = at_once(map { [ POST => '/v1/auth/register',
     { username => ($_ % 2 ? 'Racer' : 'racer'), password => 'correct horse' } ] } 1 .. 8);
-is count(@accept), '201:1 409:7', 'a username is taken once';
+# too many hashes at once are asked to come back
+like count(@accept), qr/^201:1 409:\d(?: 503:\d)?\z/, 'a username is taken once';
 
 # an idempotency key, used at once
 my $key = $s->sql('SELECT gen_random_uuid()') =~ s/\s//gr;
