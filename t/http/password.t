@@ -59,7 +59,8 @@ subtest 'unknown users take as long' => sub {
     }
     $usual = median(@known);
     my $ratio = median(@unknown) / $usual;
-    ok $ratio > 0.6 && $ratio < 1.7, sprintf 'unknown / known: %.2f', $ratio;
+    # without a hash of its own the unknown one takes a twentieth
+    ok $ratio > 0.3 && $ratio < 3, sprintf 'unknown / known: %.2f', $ratio;
 };
 
 subtest 'a burst of logins' => sub {
@@ -77,7 +78,8 @@ subtest 'a burst of logins' => sub {
         sleep 0.02;
     }
     my $result = $load->stop;
-    cmp_ok median(@took), '<', 0.1, sprintf 'is served at once: %.0f ms', 1000 * median(@took);
+    # behind the hashes it would wait for seconds
+    cmp_ok median(@took), '<', 1, sprintf 'is served at once: %.0f ms', 1000 * median(@took);
     my %other = %{ $result->{status} };
     delete @other{qw(200 503 429)};
     is_deeply \%other, {}, 'logins succeed or are told to come back' or diag explain $result;
@@ -94,7 +96,17 @@ subtest 'more than can wait' => sub {
     cmp_ok $result->{slowest}, '<', 15, 'and nobody waits for ever';
 };
 
+# what the clients of a stopped load have left in the queue is thrown away as
+# soon as a thread looks at it
+sub until_served {
+    my $until = time + 60;
+    my $status;
+    do { ($status) = login('ada', $u->{password}) } while $status == 503 && time < $until;
+    is $status, 200, 'the queue is empty again';
+}
+
 subtest 'clients that leave' => sub {
+    until_served();
     my $body = encode_json({ username => 'bob', password => $u->{password} });
     my @socket = map {
         my $socket = IO::Socket::INET->new(PeerAddr => $s->url =~ s{^http://}{}r) or die $!;
@@ -102,13 +114,13 @@ subtest 'clients that leave' => sub {
             'Content-Length: ', length $body, "\r\n\r\n$body";
         $socket->flush;
         $socket;
-    } 1 .. 16;
+    } 1 .. 30;
     sleep 0.1;
     close $_ for @socket;
     my ($status, undef, $took) = login('ada', $u->{password});
     is $status, 200, 'leave their place to others';
-    # two threads: sixteen hashes would take eight times as long as one
-    cmp_ok $took, '<', 5 * $usual, sprintf 'who do not wait for their hashes: %.1f s', $took;
+    # two threads: thirty hashes would take fifteen times as long as one
+    cmp_ok $took, '<', 10 * $usual, sprintf 'who do not wait for their hashes: %.1f s', $took;
 };
 
 subtest 'a reload while passwords are hashed' => sub {
