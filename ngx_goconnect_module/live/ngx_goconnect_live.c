@@ -190,7 +190,7 @@ ngx_goconnect_live_init_process(ngx_cycle_t *cycle)
     if (ngx_goconnect_live_identify() != NGX_OK ||
         ngx_goconnect_ws_init_process(cycle) != NGX_OK ||
         ngx_goconnect_limit_init(cycle) != NGX_OK ||
-        ngx_goconnect_session_init(cycle) != NGX_OK ||
+        ngx_goconnect_peer_init(cycle) != NGX_OK ||
         ngx_goconnect_topic_init(cycle) != NGX_OK ||
         ngx_goconnect_sub_init(cycle) != NGX_OK ||
         ngx_goconnect_netmap_init(cycle) != NGX_OK ||

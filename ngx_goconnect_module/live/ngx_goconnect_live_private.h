@@ -251,11 +251,31 @@ const u_char *ngx_goconnect_session_device(ngx_goconnect_session_t *s);
 /* has it called for too much?  then it is being closed: NGX_ERROR */
 ngx_int_t ngx_goconnect_session_rate(ngx_goconnect_session_t *s);
 
+/* closes the device's sockets whose connection number is lower */
+void ngx_goconnect_session_replaced(gc_slice_t device, uint64_t number);
+
+/* every socket is to come back: history is not what it was */
+void ngx_goconnect_session_restart_all(void);
+
+extern const ngx_goconnect_ws_handlers_t ngx_goconnect_session_handlers;
+
+
+/*
+ * ngx_goconnect_live_session_peers.c
+ */
+
 /* replaces the peers that a session answers for by [{network_id, peer_id}] */
 void ngx_goconnect_session_peers(ngx_goconnect_session_t *s, gc_slice_t peers);
+void ngx_goconnect_session_peers_free(ngx_goconnect_session_t *s);
 ngx_goconnect_peer_t *ngx_goconnect_peer_find(gc_slice_t id);
 ngx_goconnect_peer_t *ngx_goconnect_session_peer(ngx_goconnect_session_t *s,
                                                  gc_slice_t network);
+ngx_int_t ngx_goconnect_peer_init(ngx_cycle_t *cycle);
+
+
+/*
+ * ngx_goconnect_live_session_say.c
+ */
 
 /* sends {"type":TYPE,"id":ID,HEAD...}; parts are joined, NULL ends them */
 void ngx_goconnect_session_say(ngx_goconnect_session_t *s, const char *type,
@@ -273,16 +293,6 @@ void ngx_goconnect_session_error(ngx_goconnect_session_t *s, json_t *id,
 /* the problem of a call that gave no row */
 void ngx_goconnect_session_failed(ngx_goconnect_session_t *s, json_t *id,
                                   ngx_goconnect_pg_call_t *call);
-
-/* closes the device's sockets whose connection number is lower */
-void ngx_goconnect_session_replaced(gc_slice_t device, uint64_t number);
-
-/* every socket is to come back: history is not what it was */
-void ngx_goconnect_session_restart_all(void);
-
-extern const ngx_goconnect_ws_handlers_t ngx_goconnect_session_handlers;
-
-ngx_int_t ngx_goconnect_session_init(ngx_cycle_t *cycle);
 
 
 /*
