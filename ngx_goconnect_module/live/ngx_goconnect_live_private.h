@@ -422,6 +422,12 @@ ngx_uint_t ngx_goconnect_topic_valid(gc_slice_t name);
 
 /* frees a topic in which nobody is interested any more */
 void ngx_goconnect_topic_release(ngx_goconnect_topic_t *topic);
+ngx_int_t ngx_goconnect_topic_init(ngx_cycle_t *cycle);
+
+
+/*
+ * ngx_goconnect_live_topic_order.c
+ */
 
 /*
  * The topic's seq in a snapshot of the database taken a moment ago, or
@@ -435,16 +441,20 @@ void ngx_goconnect_topic_event(ngx_goconnect_event_t *event);
 /* somebody says that the topic has come so far */
 void ngx_goconnect_topic_hint(gc_slice_t name, int64_t seq);
 
-/* to be called when a sub leaves its topic's list */
-void ngx_goconnect_topic_unlink(ngx_goconnect_sub_t *sub);
-
 /* all that was committed before sweep `round` began has been delivered */
 void ngx_goconnect_topic_swept(ngx_uint_t round);
 
 /* an event beyond the bound of a sweep: clients will have to fetch afresh */
 void ngx_goconnect_topic_skip(ngx_goconnect_event_t *event);
 void ngx_goconnect_topic_skipped(void);
-ngx_int_t ngx_goconnect_topic_init(ngx_cycle_t *cycle);
+
+
+/*
+ * ngx_goconnect_live_topic_fanout.c
+ */
+
+/* to be called when a sub leaves its topic's list */
+void ngx_goconnect_topic_unlink(ngx_goconnect_sub_t *sub);
 
 
 /*
