@@ -146,6 +146,27 @@ BEGIN
 END
 $$;
 
+-- The frames of a peer's change and, behind them, that it is online if its
+-- device is: presence tells only of devices that come and go.
+CREATE FUNCTION api_1._tell_online(frames json, peer uuid) RETURNS json
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    status json := (SELECT json_build_object('type', 'peer_status',
+                               'topic', 'network:' || p.network_id,
+                               'data', json_build_object('network_id', p.network_id,
+                                   'peer_id', p.id, 'status', 'online',
+                                   'endpoint', p.endpoints[1]))
+                      FROM goconnect.peers p
+                      JOIN goconnect.presence i ON i.device_id = p.device_id
+                     WHERE p.id = peer);
+BEGIN
+    IF status IS NULL THEN
+        RETURN frames;
+    END IF;
+    RETURN left(frames::text, -1) || ', ' || status || ']';
+END
+$$;
+
 -- body: device_id (implied by device scope), public_key, name?, endpoints?.
 -- Posted again by the same device it replaces key, name and endpoints.
 CREATE FUNCTION api_1.peers_create(ctx api_1.ctx, network uuid, body jsonb)
@@ -281,7 +302,8 @@ BEGIN
     evs := evs || api_1._self_events(ARRAY[device]);
     RETURN (SELECT api_1._ok(CASE WHEN old.id IS NULL THEN 201 ELSE 200 END,
                              api_1._peer_object(peer), api_1._etag(p.rev),
-                             '/v1/peers/' || peer || '/config', api_1._publish(evs))
+                             '/v1/peers/' || peer || '/config',
+                             api_1._tell_online(api_1._publish(evs), peer))
               FROM goconnect.peers p WHERE p.id = peer);
 END
 $$;
