@@ -184,17 +184,18 @@ mesh_ago(json_int_t then, char *text, size_t size)
 static void
 mesh_print_peer(const json_t *peer)
 {
-    char ago[32];
+    char ago[32] = "-"; /* this device has no session with itself */
+    int self = json_is_true(json_object_get(peer, "self"));
 
-    mesh_ago(json_integer_value(json_object_get(peer, "handshake")), ago,
-             sizeof(ago));
+    if (!self) {
+        mesh_ago(json_integer_value(json_object_get(peer, "handshake")), ago,
+                 sizeof(ago));
+    }
 
     printf("%-20.20s %-15s %-8s %-24s %8s %10" JSON_INTEGER_FORMAT
            " %10" JSON_INTEGER_FORMAT "\n",
            mesh_field(peer, "name"), mesh_field(peer, "ip_address"),
-           json_is_true(json_object_get(peer, "self"))
-               ? "self"
-               : mesh_field(peer, "status"),
+           self ? "self" : mesh_field(peer, "status"),
            mesh_field(peer, "endpoint"), ago,
            json_integer_value(json_object_get(peer, "rx_bytes")),
            json_integer_value(json_object_get(peer, "tx_bytes")));
