@@ -47,8 +47,22 @@ void uplink_start(uplink_t *uplink);
 /* Ends the connection; state says what is left. */
 void uplink_stop(uplink_t *uplink, uplink_state_t state, const char *why);
 
+/* The connection is lost, or of no use: begins again after a while. */
+void uplink_lost(uplink_t *uplink, unsigned code, const char *why);
+
 /* This machine's addresses changed: tell, or try again sooner. */
 void uplink_nudge(uplink_t *uplink);
+
+/* The connection is complete: hello has come. */
+void uplink_hello(uplink_t *uplink, const json_t *data);
+
+const char *uplink_state_name(const uplink_t *uplink);
+
+
+/* uplink_send.c */
+
+/* Follow this device and all joined networks. */
+void uplink_subscribe_all(uplink_t *uplink);
 
 /* Follow a network from member->seq on, or not any more. */
 void uplink_subscribe_member(member_t *member);
@@ -63,12 +77,7 @@ void uplink_subscribe_device(uplink_t *uplink);
 /* Tell a network's endpoints, if they are not those that were told. */
 void uplink_endpoints(uplink_t *uplink);
 
-/* The connection is complete: hello has come. */
-void uplink_hello(uplink_t *uplink, const json_t *data);
-
 /* The subscription was answered. */
 void uplink_answered(uplink_t *uplink);
-
-const char *uplink_state_name(const uplink_t *uplink);
 
 #endif

@@ -3,6 +3,17 @@
 
 #include "daemon/daemon.h"
 
+struct wire {
+    daemon_t *daemon;
+    struct monitor *monitor;
+    loop_fd_t monitor_io;
+    struct local_addresses local;
+    loop_timer_t soon;
+    loop_timer_t settle;
+    int soon_armed;
+};
+
+
 /*
  * From what is wanted to what is: the joined networks' netmaps become
  * operations on this machine's interfaces.
@@ -11,9 +22,6 @@ wire_t *wire_create(daemon_t *daemon, err_t *err);
 
 /* Interfaces stay as they are. */
 void wire_destroy(wire_t *wire);
-
-/* A network is new: its paths learn of this machine's addresses. */
-void wire_member_local(daemon_t *daemon, member_t *member);
 
 /* Bring interfaces in step, in a moment. */
 void wire_sync(daemon_t *daemon);
@@ -24,13 +32,17 @@ int wire_sync_now(daemon_t *daemon, err_t *err);
 /* What is up and who is talked to, as it is now. */
 void wire_look(daemon_t *daemon);
 
-/* ["ADDRESS:PORT", ...]: where this device may be reached in a network. */
-json_t *wire_endpoints(daemon_t *daemon, const member_t *member);
+/* Whether a network's interface shall be, and whether it can be described. */
+int wire_wanted(const member_t *member);
+int wire_buildable(const member_t *member);
 
 /* "joining", "starting", "up", "down", "failed", "leaving" */
 const char *wire_state(const member_t *member);
 
-/* The peers of a network with what WireGuard says of them; NULL with err. */
+/*
+ * The peers of a network with what WireGuard says of them; NULL with err
+ * (wire_peers.c).
+ */
 json_t *wire_peers(daemon_t *daemon, member_t *member, err_t *err);
 
 #endif

@@ -1,0 +1,141 @@
+#include "daemon/wire_local.h"
+
+#include "base/log.h"
+#include "daemon/uplink.h"
+#include "daemon/wire.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+
+#define WIRE_SETTLE_MS 300 /* address changes come in bursts */
+
+
+/* 1 if this machine's addresses are others than before. */
+static int
+wire_local_read(wire_t *wire)
+{
+    member_t *member;
+    struct error error;
+    struct local_addresses now;
+
+    memset(&now, 0, sizeof(now));
+
+    if (local_addresses_get(&now, &error) != 0) {
+        log_warn("cannot read this machine's addresses: %s", error.text);
+        return 0;
+    }
+
+    if (memcmp(&now, &wire->local, sizeof(now)) == 0) {
+        return 0;
+    }
+
+    wire->local = now;
+
+    for (member = wire->daemon->members; member != NULL;
+         member = member->next) {
+        paths_set_local(member->paths, &wire->local.paths);
+    }
+
+    return 1;
+}
+
+
+static void
+wire_local_settled(void *arg)
+{
+    wire_t *wire = arg;
+
+    if (wire_local_read(wire)) {
+        log_info("this machine's addresses changed");
+        uplink_nudge(wire->daemon->uplink);
+    }
+
+    wire_sync(wire->daemon);
+}
+
+
+static void
+wire_local_event(void *arg, uint32_t events)
+{
+    bool changed = false;
+    struct error error;
+    wire_t *wire = arg;
+
+    (void) events;
+
+    if (monitor_read(wire->monitor, &changed, &error) != 0) {
+        log_error("address changes are not noticed any more: %s", error.text);
+        loop_fd_remove(wire->daemon->loop, &wire->monitor_io);
+        return;
+    }
+
+    if (changed) {
+        loop_timer_set(wire->daemon->loop, &wire->settle, WIRE_SETTLE_MS);
+    }
+}
+
+
+int
+wire_local_open(wire_t *wire, err_t *err)
+{
+    struct error error;
+
+    wire->settle.fn = wire_local_settled;
+    wire->settle.arg = wire;
+    wire->monitor = monitor_open(&error);
+
+    if (wire->monitor == NULL) {
+        return daemon_error(err, "no_monitor", &error);
+    }
+
+    wire->monitor_io.fd = monitor_fd(wire->monitor);
+    wire->monitor_io.fn = wire_local_event;
+    wire->monitor_io.arg = wire;
+
+    if (loop_fd_add(wire->daemon->loop, &wire->monitor_io, EPOLLIN) == -1) {
+        err_errno(err, "no_monitor", "cannot watch address changes");
+        monitor_close(wire->monitor);
+        return -1;
+    }
+
+    (void) wire_local_read(wire);
+    return 0;
+}
+
+
+void
+wire_local_close(wire_t *wire)
+{
+    loop_timer_cancel(&wire->settle);
+    loop_fd_remove(wire->daemon->loop, &wire->monitor_io);
+    monitor_close(wire->monitor);
+}
+
+
+void
+wire_local_member(daemon_t *daemon, member_t *member)
+{
+    if (daemon->wire != NULL) {
+        paths_set_local(member->paths, &daemon->wire->local.paths);
+    }
+}
+
+
+json_t *
+wire_local_endpoints(daemon_t *daemon, const member_t *member)
+{
+    char text[ADDRESS_TEXT];
+    json_t *list = json_array();
+    size_t i;
+    struct endpoint endpoint;
+    const struct local_addresses *local = &daemon->wire->local;
+
+    for (i = 0; i < local->count && i < NETMAP_ENDPOINTS_MAX; i++) {
+        endpoint.address = local->addresses[i].address;
+        endpoint.port = member->listen_port;
+        json_array_append_new(list,
+                              json_string(endpoint_format(&endpoint, text)));
+    }
+
+    return list;
+}
