@@ -2,8 +2,9 @@
 #define GC_BASE_ERR_H
 
 /*
- * The agent's one error type: a stable code for programs (snake_case, the
- * server's own code when the server refused) and a sentence for people.
+ * What people and programs are told: a stable code (snake_case, the server's
+ * own code when the server refused) and a sentence. plan/error.h has the
+ * error that the agent itself acts on.
  * Filled where the fault is found, logged once where it is handled.
  */
 typedef struct {

@@ -1,6 +1,7 @@
 /*
- * The one error of plan/ and os/: what went wrong, for a program (code) and
- * for a reader (text).  Filled where it happens, logged where it is handled.
+ * The one error of plan/ and os/: what went wrong, for the caller to act on
+ * (code) and for a reader (text).  Filled where it happens, logged where it is
+ * handled; the daemon alone gives it a code for others (base/err.h).
  */
 
 #ifndef PLAN_ERROR_H
