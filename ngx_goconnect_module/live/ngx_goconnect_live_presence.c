@@ -16,6 +16,8 @@ typedef struct {
     u_char *ids; /* NGX_GOCONNECT_ID_LEN each, some perhaps twice */
     ngx_uint_t n;
     ngx_uint_t room;
+    u_char *sent; /* those of the statement that is flying */
+    ngx_uint_t nsent;
     ngx_event_t timer;
     ngx_msec_t told; /* the last successful statement */
     unsigned flying : 1;
@@ -240,6 +242,28 @@ ngx_goconnect_presence_known(gc_slice_t body)
 }
 
 
+/* what was sent is told; or, after a failure, is to be told again */
+static void
+ngx_goconnect_presence_settle(ngx_uint_t again)
+{
+    ngx_goconnect_presence_t *p;
+    ngx_uint_t i;
+
+    p = &ngx_goconnect_presence;
+
+    for (i = 0; again && i < p->nsent; i++) {
+        ngx_goconnect_presence_note(p->sent + i * NGX_GOCONNECT_ID_LEN);
+    }
+
+    if (p->sent) {
+        ngx_free(p->sent);
+        p->sent = NULL;
+    }
+
+    p->nsent = 0;
+}
+
+
 static void
 ngx_goconnect_presence_done(ngx_goconnect_pg_call_t *call)
 {
@@ -250,6 +274,7 @@ ngx_goconnect_presence_done(ngx_goconnect_pg_call_t *call)
     if (ngx_goconnect_live_reply(call, &reply) == NGX_OK &&
         reply.status < 300) {
         ngx_goconnect_presence.told = ngx_current_msec;
+        ngx_goconnect_presence_settle(0);
 
         if (reply.events.len) {
             ngx_goconnect_live_publish(reply.events.data, reply.events.len);
@@ -263,6 +288,7 @@ ngx_goconnect_presence_done(ngx_goconnect_pg_call_t *call)
 
         /* perhaps the others have ended our devices meanwhile */
         ngx_goconnect_presence.all = 1;
+        ngx_goconnect_presence_settle(1);
     }
 
     ngx_goconnect_pg_call_destroy(call);
@@ -311,7 +337,11 @@ ngx_goconnect_presence_flush(void)
         ngx_goconnect_pg_call_send(call, ngx_goconnect_presence_done, NULL,
                                    NGX_GOCONNECT_PRESENCE_TIMEOUT) == NGX_OK) {
         p->flying = 1;
+        p->sent = p->ids;
+        p->nsent = p->n;
+        p->ids = NULL;
         p->n = 0;
+        p->room = 0;
         free(text);
         return;
     }

@@ -58,7 +58,7 @@ for my $mode (qw(fast immediate)) {
     is $sent->{type}, 'ok', "$mode: the database is back";
     for my $i (0 .. $#ws) {
         my $event = $ws[$i]->expect(sub {
-            $_[0]{type} eq 'chat_message' && $_[0]{data}{content} eq "after $mode" });
+            $_[0]{type} eq 'chat_message' && $_[0]{data}{content} eq "after $mode" }, timeout => 30);
         is $event->{seq}, $sent->{data}{seq}, "$mode: the event reaches socket $i";
     }
     is $box->ask('ping')->{type}, 'ok', "$mode: the device's socket stays";
@@ -73,6 +73,14 @@ while (!$seen && time < $end) {
 }
 is $seen, 1, 'presence is complete again';
 
-$_->close for @ws, $box;
+# a device that goes while nobody can be told is told of later
+$s->stop_database('fast');
+$box->close;
+$ws[0]->ask('ping');
+$s->start_database;
+$s->wait_ready;
+ok online($ws[0], 'offline'), 'a device that went meanwhile is off line';
+
+$_->close for @ws;
 $s->stop;
 done_testing;
