@@ -59,6 +59,21 @@ my %route = map { ("$_->{method} " . $_->{path} =~ s/\{[^}]+\}/{}/gr) => $_ } Go
 is_deeply [ sort keys %operation ], [ sort keys %route ],
     'the contract and the route table have the same operations';
 
+# What goes in and out has an example (redocly checks them: t/browser).
+for my $key (sort keys %operation) {
+    my $op = $operation{$key};
+    my %content = (body => resolve($op->{requestBody} // {})->{content},
+        map { ($_ => resolve($op->{responses}{$_})->{content}) } keys %{ $op->{responses} });
+    for my $where (sort keys %content) {
+        for my $kind (grep { /json/ } keys %{ $content{$where} // {} }) {
+            my $said = $content{$where}{$kind};
+            my $schema = resolve($said->{schema});
+            ok exists $said->{example} || exists $said->{examples} || exists $schema->{example}
+                || !$schema->{properties}, "$key: $where has an example";
+        }
+    }
+}
+
 my %type = (INT => 'integer', OBJECT => 'object', ENDPOINTS => 'array');
 
 sub field_ok {

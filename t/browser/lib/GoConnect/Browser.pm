@@ -33,8 +33,8 @@ my %COMMAND = (
 );
 
 
-# What npm brings: playwright-core, axe-core and a Node that is new enough for
-# them. Installed once for all files that run at the same time.
+# What npm brings: playwright-core, axe-core, redocly and a Node that is new
+# enough for them. Installed once for all files that run at the same time.
 sub install {
     make_path($WORK);
     open my $lock, '>', "$WORK/.lock" or croak "$WORK/.lock: $!";
@@ -57,6 +57,13 @@ sub install {
 sub node {
     my ($node) = glob "$WORK/node_modules/node-linux-*/bin/node";
     return $node // croak 'npm brought no node for this machine';
+}
+
+
+# The path of something that npm brought.
+sub tool {
+    my ($path) = @_;
+    return "$WORK/node_modules/$path";
 }
 
 
