@@ -101,28 +101,6 @@ LANGUAGE sql STABLE AS $$
     SELECT api_1._refuse(403, 'forbidden', 'This needs the role ' || lowest || ' or a higher one.')
 $$;
 
--- One row of the audit trail, with the caller's address as its personal part.
-CREATE FUNCTION api_1._audit(ctx api_1.ctx, tenant uuid, action text, target_kind text,
-                             target uuid, detail jsonb DEFAULT '{}')
-RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-    row_id bigint;
-    random bytea := substr(sha256(uuid_send(gen_random_uuid())
-                                  || uuid_send(gen_random_uuid())), 1, 16);
-BEGIN
-    INSERT INTO goconnect.audit_log (tenant_id, actor_id, action, target_kind, target_id,
-                                     detail)
-    VALUES (tenant, ctx.user_id, action, target_kind, target, detail)
-    RETURNING audit_log.id INTO row_id;
-    IF ctx.address IS NOT NULL THEN
-        INSERT INTO goconnect.audit_personal (audit_id, field, value, salt, hash)
-        VALUES (row_id, 'address', host(ctx.address), random,
-                sha256(random || convert_to(host(ctx.address), 'UTF8')));
-    END IF;
-END
-$$;
-
 -- What a request with this Idempotency-Key was answered before; empty if it is
 -- the first. The lock makes a second one wait for the first to end.
 CREATE FUNCTION api_1._before(ctx api_1.ctx, route text, body jsonb) RETURNS api_1.reply

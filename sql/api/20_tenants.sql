@@ -132,6 +132,7 @@ DECLARE
     r api_1.reply;
     a record;
     old goconnect.tenants;
+    new goconnect.tenants;
     errs json[];
 BEGIN
     r := api_1._user(ctx);
@@ -174,9 +175,10 @@ BEGIN
            visibility = coalesce(body ->> 'visibility', old.visibility),
            access = coalesce(body ->> 'access', old.access),
            settings = coalesce(body -> 'settings', old.settings)
-     WHERE t.id = tenant;
+     WHERE t.id = tenant
+    RETURNING t.* INTO new;
     PERFORM api_1._audit(ctx, tenant, 'tenant.update', 'tenant', tenant,
-        jsonb_build_object('fields', (SELECT jsonb_agg(k) FROM jsonb_object_keys(body) k)));
+                         api_1._changes(to_jsonb(old), to_jsonb(new)));
     RETURN api_1._ok(200, api_1._tenant_object(tenant, ctx.user_id),
         api_1._tenant_etag(tenant, ctx.user_id), NULL,
         api_1._publish(ARRAY[api_1._event('tenant:' || tenant, 'tenant',

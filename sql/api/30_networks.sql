@@ -321,7 +321,7 @@ BEGIN
         evs := api_1._expel(new.tenant_id, network, out_of, 'role_too_low');
     END IF;
     PERFORM api_1._audit(ctx, new.tenant_id, 'network.update', 'network', network,
-        jsonb_build_object('fields', (SELECT jsonb_agg(k) FROM jsonb_object_keys(body) k)));
+                         api_1._changes(to_jsonb(old), to_jsonb(new)));
 
     evs := evs || api_1._event('network:' || network, 'network',
         json_build_object('change', 'changed', 'network', api_1._network_object(network, NULL)));

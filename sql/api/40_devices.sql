@@ -144,8 +144,8 @@ LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     r api_1.reply;
     old goconnect.devices;
+    new goconnect.devices;
     errs json[];
-    rev bigint;
 BEGIN
     r := api_1._user(ctx);
     IF r.status IS NOT NULL THEN
@@ -168,9 +168,10 @@ BEGIN
        SET name = coalesce(btrim(body ->> 'name'), old.name),
            platform = coalesce(body ->> 'platform', old.platform)
      WHERE d.id = device
-    RETURNING d.rev INTO rev;
-    PERFORM api_1._audit(ctx, NULL, 'device.update', 'device', device);
-    RETURN api_1._ok(200, api_1._device_object(device), api_1._etag(rev), NULL,
+    RETURNING d.* INTO new;
+    PERFORM api_1._audit(ctx, NULL, 'device.update', 'device', device,
+                         api_1._changes(to_jsonb(old), to_jsonb(new)));
+    RETURN api_1._ok(200, api_1._device_object(device), api_1._etag(new.rev), NULL,
                      api_1._publish(api_1._self_events(ARRAY[device])));
 END
 $$;
