@@ -10,61 +10,75 @@ use GoConnect::World;
 use Test::More;
 
 my $s = GoConnect::Server->start(workers => 2);
-my $w = GoConnect::World->new($s);
+my $w = GoConnect::World->new($s, excluded => 1);
 my ($home, $foreign) = @$w{qw(home foreign)};
 
+my $UNKNOWN = '00000000-0000-4000-8000-000000000000';
 my $NEVER = '"0"';    # an If-Match that no version has: who may, gets 412
 
-# The statuses for: outsider, pending, member, moderator, admin, owner, the
-# member's device, the outsider's device. `path` and `body` may be functions of
-# the caller. Routes without a credential are not here: they have no matrix.
+# One row for each route that needs a credential:
+#
+#   path   what its parameters are, by their names in GoConnect::World's home
+#          ('tenant', 'network', ...), or a function of the caller
+#   body   or a function of the caller
+#   match  an If-Match
+#   want   the status for each caller. Who is not named gets what stands for
+#          the one before him in @ladder; the rest by %as, below
+#   swap   members of the body that hold an id, and the status that a foreign
+#          and an unknown one get from the owner
+#   after  what is to be undone behind a call, a function of the caller
 my %expected = (
     auth_logout => { skip => 'ends the session: see auth.t' },
-    auth_me => { want => [ (200) x 8 ] },
-    tenants_list => { want => [ (200) x 6, 403, 403 ] },
-    tenants_create => { want => [ (201) x 6, 403, 403 ], body => sub { { name => "T $_[0]" } } },
-    tenants_get => { path => ['tenant'], want => [ 404, (200) x 5, 403, 403 ] },
+    auth_me => { want => { outsider => 200 } },
+    tenants_list => { want => { outsider => 200 } },
+    tenants_create => { want => { outsider => 201 }, body => sub { { name => "T $_[0]" } } },
+    tenants_get => { path => ['tenant'], want => { outsider => 404, pending => 200 } },
     tenants_update => { path => ['tenant'], body => { description => 'changed' },
-        want => [ 404, 403, 403, 403, 200, 200, 403, 403 ] },
+        want => { outsider => 404, pending => 403, admin => 200 } },
     tenants_delete => { path => ['tenant'], match => $NEVER,
-        want => [ 404, 403, 403, 403, 403, 412, 403, 403 ] },
-    members_list => { path => ['tenant'], want => [ 404, 403, (200) x 4, 403, 403 ] },
+        want => { outsider => 404, pending => 403, owner => 412 } },
+    members_list => { path => ['tenant'],
+        want => { outsider => 404, pending => 403, member => 200 } },
     members_add => { path => ['tenant'], body => { username => 'nobody-here' },
-        want => [ 404, 403, 403, 403, 422, 422, 403, 403 ] },
-    members_accept => { path => ['tenant'], want => [ 404, 200, (200) x 4, 403, 403 ],
+        want => { outsider => 404, pending => 403, admin => 422 } },
+    members_accept => { path => ['tenant'], want => { outsider => 404, pending => 200 },
         after => sub {
             $s->sql("UPDATE goconnect.memberships SET status = 'pending', joined_at = NULL "
                 . "WHERE tenant_id = '$home->{tenant}' AND user_id = '$w->{user}{pending}{id}' "
                 . 'AND network_id IS NULL') if $_[0] eq 'pending';
         } },
-    networks_list => { path => ['tenant'], want => [ 404, 403, (200) x 4, 403, 403 ] },
+    networks_list => { path => ['tenant'],
+        want => { outsider => 404, pending => 403, member => 200 } },
     networks_create => { path => ['tenant'], body => sub { { name => "N $_[0]" } },
-        want => [ 404, 403, 403, 403, 201, 201, 403, 403 ] },
-    networks_get => { path => ['network'], want => [ 404, 404, (200) x 4, 200, 404 ] },
+        want => { outsider => 404, pending => 403, admin => 201 } },
+    networks_get => { path => ['network'],
+        want => { outsider => 404, barred => 200, member => 200 } },
     networks_update => { path => ['network'], body => { description => 'changed' },
-        want => [ 404, 404, 403, 403, 200, 200, 403, 403 ] },
+        want => { outsider => 404, member => 403, admin => 200 } },
     networks_delete => { path => ['network'], match => $NEVER,
-        want => [ 404, 404, 403, 403, 412, 412, 403, 403 ] },
-    network_members_list => { path => ['network'], want => [ 404, 404, (200) x 4, 200, 404 ] },
-    networks_join => { path => ['network'], want => [ 404, 404, (200) x 4, 403, 403 ] },
-    networks_leave => { path => ['lobby'], want => [ 404, 404, (409) x 4, 403, 403 ] },
-    invites_list => { path => ['tenant'], want => [ 404, 403, 403, 403, 200, 200, 403, 403 ] },
-    invites_create => { path => ['tenant'], body => {},
-        want => [ 404, 403, 403, 403, 201, 201, 403, 403 ] },
+        want => { outsider => 404, member => 403, admin => 412 } },
+    network_members_list => { path => ['network'], want => { outsider => 404, member => 200 } },
+    networks_join => { path => ['network'], want => { outsider => 404, member => 200 } },
+    networks_leave => { path => ['lobby'], want => { outsider => 404, member => 409 } },
+    invites_list => { path => ['tenant'],
+        want => { outsider => 404, pending => 403, admin => 200 } },
+    invites_create => { path => ['tenant'], body => {}, swap => { network_id => 422 },
+        want => { outsider => 404, pending => 403, admin => 201 } },
     invites_delete => { path => sub { fresh_invite() },
-        want => [ 404, qr/40[34]/, qr/40[34]/, qr/40[34]/, 204, 204, 403, 403 ] },
-    invites_accept => { path => sub { 'ZZZZZZZZZZ' }, foreign => 0,
-        want => [ (404) x 6, 403, 403 ] },
-    devices_list => { want => [ (200) x 6, 403, 403 ] },
-    devices_create => { want => [ (201) x 6, 403, 403 ],
+        want => { outsider => 404, member => 403, admin => 204 } },
+    invites_accept => { path => sub { 'ZZZZZZZZZZ' }, want => { outsider => 404 } },
+    devices_list => { want => { outsider => 200 } },
+    devices_create => { want => { outsider => 201 },
         body => sub { { name => 'new', platform => 'other', public_key => $s->wg_key } } },
-    devices_get => { path => ['device'], want => [ 404, 404, 200, 404, 404, 404, 200, 404 ] },
+    devices_get => { path => ['device'],
+        want => { outsider => 404, barred => 404, member => 200, moderator => 404 } },
     devices_update => { path => ['device'], body => { name => 'renamed' },
-        want => [ 404, 404, 200, 404, 404, 404, 403, 403 ] },
+        want => { outsider => 404, barred => 404, member => 200, moderator => 404 } },
     devices_delete => { path => ['device'], match => $NEVER,
-        want => [ 404, 404, 412, 404, 404, 404, 403, 403 ] },
-    devices_netmap => { path => ['device'], want => [ 404, 404, 200, 404, 404, 404, 200, 404 ] },
-    peers_list => { path => ['network'], want => [ 404, 404, (200) x 4, 200, 404 ] },
+        want => { outsider => 404, barred => 404, member => 412, moderator => 404 } },
+    devices_netmap => { path => ['device'],
+        want => { outsider => 404, barred => 404, member => 200, moderator => 404 } },
+    peers_list => { path => ['network'], want => { outsider => 404, member => 200 } },
     peers_create => { path => ['network'],
         body => sub {
             my ($who) = @_;
@@ -72,30 +86,65 @@ my %expected = (
             $body{device_id} = $w->{device}{$who}{id} if $who !~ /device/;
             return \%body;
         },
-        want => [ 404, 404, (qr/20[01]/) x 4, 200, 404 ] },
-    peers_config => { path => ['peer'], want => [ 404, 404, 200, 403, 403, 403, 200, 404 ] },
+        want => { outsider => 404, member => qr/20[01]/, 'member device' => 200 },
+        swap => { device_id => 422 } },
+    peers_config => { path => ['peer'],
+        want => { outsider => 404, barred => 404, member => 200, moderator => 403 } },
     peers_delete => { path => ['peer'], match => $NEVER,
-        want => [ 404, 404, (412) x 4, 412, 404 ] },
-    tenant_messages_list => { path => ['tenant'], want => [ 404, 403, (200) x 4, 403, 403 ] },
+        want => { outsider => 404, barred => 404, member => 412 } },
+    tenant_messages_list => { path => ['tenant'],
+        want => { outsider => 404, pending => 403, member => 200 } },
     tenant_messages_create => { path => ['tenant'], body => { content => 'hello' },
-        want => [ 404, 403, (201) x 4, 403, 403 ] },
-    network_messages_list => { path => ['network'], want => [ 404, 404, (200) x 4, 200, 404 ] },
+        want => { outsider => 404, pending => 403, member => 201 } },
+    network_messages_list => { path => ['network'],
+        want => { outsider => 404, member => 200 } },
     network_messages_create => { path => ['network'], body => { content => 'hello' },
-        want => [ 404, 404, (201) x 4, 201, 404 ] },
-    ws_ticket_create => { want => [ (qr/20[01]/) x 8 ] },
+        want => { outsider => 404, member => 201 } },
+    ws_ticket_create => { want => { outsider => qr/20[01]/ } },
 );
 
-my @caller = (qw(outsider pending member moderator admin owner), 'member device',
-    'outsider device');
+my @ladder = qw(outsider pending member moderator admin owner);
+
+# The others: banned from the tenant, barred (banned from the network) and
+# devices. A device may not use what needs a user's session; else it stands
+# where its user does, unless he is outside.
+my %as = (
+    banned => sub { 'outsider' },
+    'server admin' => sub { 'outsider' },
+    barred => sub { inside_network($_[1]) ? 403 : 'member' },
+    map {
+        my ($device, $user) = @$_;
+        ("$device device" => sub { $_[0]{credential} eq 'USER' ? 403 : $user });
+    } [ outsider => 'outsider' ], [ banned => 'outsider device' ],
+      [ barred => 'outsider device' ], [ member => 'member' ]);
+
+# What is in the network, so that somebody who is banned from it meets a 403.
+sub inside_network {
+    my ($case) = @_;
+    return ref $case->{path} eq 'ARRAY' && $case->{path}[0] =~ /^(?:network|peer)\z/;
+}
+
+sub wanted {
+    my ($route, $case, $who) = @_;
+    return $case->{want}{$who} if defined $case->{want}{$who};
+    if ($as{$who}) {
+        my $other = $as{$who}->($route, $case);
+        return $other =~ /^\d/ ? $other : wanted($route, $case, $other);
+    }
+    my ($at) = grep { $ladder[$_] eq $who } 0 .. $#ladder;
+    return $at ? wanted($route, $case, $ladder[ $at - 1 ]) : undef;
+}
+
+my @caller = (@ladder, sort keys %as);
 
 sub fresh_invite {
     return $w->must(201, 'invites_create', as => 'owner', path => [ $home->{tenant} ])->{id};
 }
 
 sub values_of {
-    my ($case, $in) = @_;
+    my ($case, $in, $who) = @_;
     return [] if !$case->{path};
-    return [ $case->{path}->() ] if ref $case->{path} eq 'CODE';
+    return [ $case->{path}->($who) ] if ref $case->{path} eq 'CODE';
     return [ map { $in->{$_} } @{ $case->{path} } ];
 }
 
@@ -141,7 +190,7 @@ for my $route (GoConnect::Routes::all()) {
     ok $case, "$name has a row in the matrix" or next;
 
     # without a good token nothing goes, whatever else is right
-    my @request = request($route, $case, 'member', values_of($case, $home));
+    my @request = request($route, $case, 'member', values_of($case, $home, 'member'));
     my ($status, $json, $tx) = $w->call(@request, as => 'nobody');
     is "$status $json->{code}", '401 token_missing', "$name: nobody";
     my @kind = $name eq 'auth_me' ? sort keys %forged : ('expired', 'forged', 'alg none');
@@ -149,44 +198,80 @@ for my $route (GoConnect::Routes::all()) {
         ($status, $json, $tx) = $w->call(@request, token => $forged{$kind});
         is "$status $json->{code}", '401 token_invalid', "$name: $kind";
     }
+    # nor does one whose session has ended, however long the token would live
+    ($status, $json, $tx) = $w->call(@request, as => 'ended');
+    is "$status $json->{code}", '401 session_revoked', "$name: an ended session";
+    ($status, $json, $tx) = $w->call(@request, as => 'revoked device');
+    is "$status $json->{code}", $route->{credential} eq 'USER' ? '403 insufficient_scope'
+        : '401 session_revoked', "$name: a revoked device";
     next if $case->{skip};
 
-    for my $i (0 .. $#caller) {
-        my $who = $caller[$i];
+    my @unknown = grep { my $who = $_; !grep { $_ eq $who } @caller } keys %{ $case->{want} };
+    is "@unknown", '', "$name: the row names callers that exist";
+    for my $who (@caller) {
+        my $want = wanted($route, $case, $who);
+        ok defined $want, "$name: an expectation for $who" or next;
         ($status, $json, $tx) =
-            $w->call(request($route, $case, $who, values_of($case, $home)), as => $who);
-        status_like($status, $case->{want}[$i], "$name: $who", $tx);
+            $w->call(request($route, $case, $who, values_of($case, $home, $who)), as => $who);
+        status_like($status, $want, "$name: $who", $tx);
         is $json->{code}, 'insufficient_scope', "$name: $who, why"
             if $who =~ /device/ && $route->{credential} eq 'USER';
         $case->{after}->($who) if $case->{after};
     }
+    swapped_in_path($route, $case) if ref $case->{path} eq 'ARRAY';
+    swapped_in_body($route, $case) if $case->{swap};
+}
 
-    # the owner of one tenant is nobody in another
-    next if ref $case->{path} ne 'ARRAY';
+# The owner of one tenant is nobody in another: each id of the path for itself,
+# and all together.
+sub swapped_in_path {
+    my ($route, $case) = @_;
+    my $name = $route->{name};
+    my @path = @{ $case->{path} };
+    my @which = (map({ [$_] } 0 .. $#path), @path > 1 ? [ 0 .. $#path ] : ());
     for my $who ('owner', $route->{credential} eq 'ANY' ? 'member device' : ()) {
-        ($status, $json, $tx) =
-            $w->call(request($route, $case, $who, values_of($case, $foreign)), as => $who);
-        is "$status $json->{code}", '404 not_found', "$name: $who, foreign id";
-        my $unknown = [ map { '00000000-0000-4000-8000-000000000000' } @{ $case->{path} } ];
-        my ($status2, $json2) = $w->call(request($route, $case, $who, $unknown), as => $who);
-        is "$status2 $json2->{code}", '404 not_found', "$name: $who, unknown id";
-        is_deeply $json2, $json, "$name: $who, foreign and unknown cannot be told apart";
+        for my $which (@which) {
+            my @foreign = @{ values_of($case, $home, $who) };
+            my @unknown = @foreign;
+            $foreign[$_] = $foreign->{ $path[$_] } for @$which;
+            $unknown[$_] = $UNKNOWN for @$which;
+            my $what = "$name: $who, " . join ' and ', map { $path[$_] } @$which;
+            my ($status, $json) =
+                $w->call(request($route, $case, $who, \@foreign), as => $who);
+            is "$status $json->{code}", '404 not_found', "$what foreign";
+            my ($status2, $json2) =
+                $w->call(request($route, $case, $who, \@unknown), as => $who);
+            is "$status2 $json2->{code}", '404 not_found', "$what unknown";
+            is_deeply $json2, $json, "$what: foreign and unknown cannot be told apart";
+        }
     }
+    return;
+}
+
+sub swapped_in_body {
+    my ($route, $case) = @_;
+    for my $field (sort keys %{ $case->{swap} }) {
+        my %answer;
+        my $kind = $field =~ s/_id\z//r;
+        for my $id ($foreign->{$kind}, $UNKNOWN) {
+            my (undef, %request) = request($route, $case, 'owner', values_of($case, $home, 'owner'));
+            $request{body} = { %{ $request{body} }, $field => $id };
+            my ($status, $json, $tx) = $w->call($route->{name}, %request, as => 'owner');
+            my $what = $id eq $UNKNOWN ? 'unknown' : 'foreign';
+            status_like($status, $case->{swap}{$field}, "$route->{name}: $what $field", $tx);
+            $answer{$what} = $json;
+        }
+        is_deeply $answer{foreign}, $answer{unknown},
+            "$route->{name}: foreign and unknown $field cannot be told apart";
+    }
+    return;
 }
 
 # Other ids in a body.
-$w->is(422, undef, 'peers_create: a foreign device_id', 'peers_create', as => 'owner',
-    path => [ $home->{network} ],
-    body => { public_key => $s->wg_key, device_id => $foreign->{device} });
 $w->is(403, undef, 'peers_create: a device names another of its user', 'peers_create',
     as => 'member device', path => [ $home->{network} ],
     body => { public_key => $s->wg_key,
         device_id => $s->device($w->{user}{member})->{id} });
-for my $network ($foreign->{network}, '00000000-0000-4000-8000-000000000000') {
-    my ($status) = $w->call('invites_create', as => 'owner', path => [ $home->{tenant} ],
-        body => { network_id => $network });
-    like $status, qr/^(?:404|422)\z/, 'invites_create: a foreign or unknown network_id';
-}
 
 # Nobody gives a role at or above their own.
 for my $role (qw(admin owner)) {

@@ -7,8 +7,14 @@ package GoConnect::World;
 #   $w->{device}{NAME}      a device of each of them { token, id, key, ... }
 #   $w->{home}              tenant, network (public, open; all four members are
 #                           in it), lobby (a network that nobody has joined),
-#                           peer (of the member's device), invite, message
+#                           user (the member), device and peer of his, invite
 #   $w->{foreign}           the same for a private tenant of the outsider
+#
+# With excluded => 1 there are also those whom something was taken from: banned
+# (from the tenant), barred (a member who is banned from the network), ended
+# (a session of the owner that was logged out), "revoked device" (a device that
+# the member has deleted; its token would live on), and a "server admin".
+#
 #   $w->call($route, as => 'member', path => {...}, query => {...}, body => ...)
 #
 # call() checks each answer against the contract (GoConnect::Contract).
@@ -47,7 +53,31 @@ sub new {
     my $foreign = $self->{foreign} = $self->_tenant('outsider', 'Foreign');
     $self->must(200, 'networks_join', as => 'outsider', path => [ $foreign->{network} ]);
     $self->_contents($foreign, 'outsider', 'outsider');
+    $self->_excluded if $opt{excluded};
     return $self;
+}
+
+sub _excluded {
+    my ($self) = @_;
+    my ($s, $home) = @$self{qw(s home)};
+    for my $name (qw(banned barred)) {
+        my $user = $self->{user}{$name} = $s->register("$name-x");
+        $self->{device}{$name} = $s->device($user);
+        $self->must(201, 'members_add', as => 'owner', path => [ $home->{tenant} ],
+            body => { username => "$name-x" });
+        $self->must(200, 'members_accept', as => $name, path => [ $home->{tenant} ]);
+        $self->must(200, 'networks_join', as => $name, path => [ $home->{network} ]);
+    }
+    $self->{user}{ended} = $s->login('owner-x');
+    $self->must(204, 'auth_logout', as => 'ended');
+    my $gone = $self->{device}{revoked} = $s->device($self->{user}{member});
+    $self->must(204, 'devices_delete', as => 'member', path => [ $gone->{id} ]);
+    $self->{user}{'server admin'} = $s->register('server-admin-x');
+    $s->sql("UPDATE goconnect.users SET server_admin = true WHERE username = 'server-admin-x'");
+    $s->sql("UPDATE goconnect.memberships SET status = 'banned' "
+        . "WHERE tenant_id = '$home->{tenant}' AND (user_id = '$self->{user}{banned}{id}' "
+        . "OR user_id = '$self->{user}{barred}{id}' AND network_id = '$home->{network}')");
+    return;
 }
 
 sub _tenant {
@@ -67,6 +97,7 @@ sub _tenant {
 
 sub _contents {
     my ($self, $in, $owner, $who) = @_;
+    $in->{user} = $self->{user}{$who}{id};
     $in->{device} = $self->{device}{$who}{id};
     my $peer = $self->must(201, 'peers_create', as => "$who device", path => [ $in->{network} ],
         body => { public_key => $self->{s}->wg_key });
