@@ -70,7 +70,7 @@ opened(const gc_keys_t *keys, const char *row, const unsigned char *sealed,
 
 Test(seal, opens_what_was_sealed)
 {
-    size_t len;
+    size_t i, len;
     gc_keys_t keys;
     unsigned char sealed[GC_SEAL_SIZE(sizeof(secret))];
 
@@ -79,7 +79,10 @@ Test(seal, opens_what_was_sealed)
 
     cr_assert_eq(len, 2 + 5 + GC_SEAL_NONCE + sizeof(secret) + GC_SEAL_TAG);
     cr_assert_eq(opened(&keys, ROW, sealed, len), GC_SEAL_OK);
-    cr_assert_null(memmem(sealed, len, secret, 8), "in the clear");
+
+    for (i = 0; i + 8 <= len; i++) {
+        cr_assert_neq(memcmp(sealed + i, secret, 8), 0, "in the clear");
+    }
 }
 
 
