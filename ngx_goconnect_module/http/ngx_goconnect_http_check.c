@@ -1,4 +1,4 @@
-#include "http/ngx_goconnect_http_check.h"
+#include "http/ngx_goconnect_http_check_list.h"
 
 #include "core/gc_cidr.h"
 #include "core/gc_endpoint.h"
@@ -11,16 +11,30 @@ typedef ngx_goconnect_verdict_t (*ngx_goconnect_check_pt)(
     const ngx_goconnect_field_t *field, const json_t *value);
 
 
-static const ngx_goconnect_verdict_t ngx_goconnect_good = {NULL, NULL};
+ngx_goconnect_verdict_t
+ngx_goconnect_good(void)
+{
+    return ngx_goconnect_bad(NULL, NULL);
+}
 
 
 ngx_goconnect_verdict_t
 ngx_goconnect_bad(const char *code, const char *detail)
 {
+    return ngx_goconnect_bad_member(NULL, code, detail);
+}
+
+
+ngx_goconnect_verdict_t
+ngx_goconnect_bad_member(const char *member, const char *code,
+                         const char *detail)
+{
     ngx_goconnect_verdict_t verdict;
 
     verdict.code = code;
     verdict.detail = detail;
+    verdict.item = 0;
+    verdict.member = member;
 
     return verdict;
 }
@@ -37,7 +51,7 @@ ngx_goconnect_check_length(const ngx_goconnect_field_t *field, size_t len)
         return ngx_goconnect_bad("too_long", "This is too long.");
     }
 
-    return ngx_goconnect_good;
+    return ngx_goconnect_good();
 }
 
 
@@ -213,7 +227,7 @@ ngx_goconnect_check_int(const ngx_goconnect_field_t *field, const json_t *value)
                                  "This number is out of range.");
     }
 
-    return ngx_goconnect_good;
+    return ngx_goconnect_good();
 }
 
 
@@ -228,7 +242,7 @@ ngx_goconnect_check_uuid(const ngx_goconnect_field_t *field,
                                  "This is not a UUID in lower case.");
     }
 
-    return ngx_goconnect_good;
+    return ngx_goconnect_good();
 }
 
 
@@ -247,7 +261,7 @@ ngx_goconnect_check_choice(const ngx_goconnect_field_t *field,
 
         if ((end ? (size_t) (end - choice) : strlen(choice)) == len &&
             ngx_memcmp(choice, text, len) == 0) {
-            return ngx_goconnect_good;
+            return ngx_goconnect_good();
         }
     }
 
@@ -276,7 +290,7 @@ ngx_goconnect_check_key(const ngx_goconnect_field_t *field, const json_t *value)
                                  "base64, not all zero.");
     }
 
-    return ngx_goconnect_good;
+    return ngx_goconnect_good();
 }
 
 
@@ -307,7 +321,7 @@ ngx_goconnect_check_cidr(const ngx_goconnect_field_t *field,
                                  "The range is not private address space.");
     }
 
-    return ngx_goconnect_good;
+    return ngx_goconnect_good();
 }
 
 
@@ -331,6 +345,18 @@ ngx_goconnect_check_endpoints(const ngx_goconnect_field_t *field,
     }
 
     return ngx_goconnect_check_length(field, json_array_size(value));
+}
+
+
+/* There is nothing to it but its type. */
+static ngx_goconnect_verdict_t
+ngx_goconnect_check_bool(const ngx_goconnect_field_t *field,
+                         const json_t *value)
+{
+    (void) field;
+    (void) value;
+
+    return ngx_goconnect_good();
 }
 
 
@@ -359,7 +385,24 @@ static const ngx_goconnect_field_kind_t ngx_goconnect_field_kinds[] = {
                                        ngx_goconnect_check_endpoints},
     [NGX_GOCONNECT_FIELD_CODE] = {JSON_STRING, ngx_goconnect_check_text},
     [NGX_GOCONNECT_FIELD_TOKEN] = {JSON_STRING, ngx_goconnect_check_text},
+    [NGX_GOCONNECT_FIELD_BOOL] = {JSON_TRUE, ngx_goconnect_check_bool},
+    [NGX_GOCONNECT_FIELD_PREFIX] = {JSON_STRING, ngx_goconnect_check_prefix},
+    [NGX_GOCONNECT_FIELD_SELECTOR] = {JSON_STRING,
+                                      ngx_goconnect_check_selector},
+    [NGX_GOCONNECT_FIELD_RULE] = {JSON_OBJECT, ngx_goconnect_check_rule},
+    [NGX_GOCONNECT_FIELD_UUIDS] = {JSON_ARRAY, ngx_goconnect_check_uuids},
+    [NGX_GOCONNECT_FIELD_LABELS] = {JSON_ARRAY, ngx_goconnect_check_labels},
+    [NGX_GOCONNECT_FIELD_CIDRS] = {JSON_ARRAY, ngx_goconnect_check_cidrs},
+    [NGX_GOCONNECT_FIELD_RULES] = {JSON_ARRAY, ngx_goconnect_check_rules},
 };
+
+
+/* Jansson has a type for each boolean; here both are JSON_TRUE. */
+static json_type
+ngx_goconnect_json_type(const json_t *value)
+{
+    return json_is_boolean(value) ? JSON_TRUE : json_typeof(value);
+}
 
 
 ngx_goconnect_verdict_t
@@ -371,16 +414,16 @@ ngx_goconnect_check_value(const ngx_goconnect_field_t *field,
     if (value == NULL) {
         return field->presence == NGX_GOCONNECT_REQUIRED
                    ? ngx_goconnect_bad("required", "This is required.")
-                   : ngx_goconnect_good;
+                   : ngx_goconnect_good();
     }
 
     if (json_is_null(value) && field->presence == NGX_GOCONNECT_NULLABLE) {
-        return ngx_goconnect_good;
+        return ngx_goconnect_good();
     }
 
     kind = &ngx_goconnect_field_kinds[field->type];
 
-    if (json_typeof(value) != kind->type) {
+    if (ngx_goconnect_json_type(value) != kind->type) {
         return ngx_goconnect_bad("invalid_type",
                                  "This has another type than it must have.");
     }

@@ -13,11 +13,18 @@
 typedef struct {
     const char *code; /* NULL: the value is good */
     const char *detail;
+    size_t item;        /* of a list, counted from 1; 0: the whole value */
+    const char *member; /* of an object in the list, or NULL */
 } ngx_goconnect_verdict_t;
 
 
-/* A refusal; both strings are constant. */
+ngx_goconnect_verdict_t ngx_goconnect_good(void);
+
+/* A refusal; all strings are constant. */
 ngx_goconnect_verdict_t ngx_goconnect_bad(const char *code, const char *detail);
+ngx_goconnect_verdict_t ngx_goconnect_bad_member(const char *member,
+                                                 const char *code,
+                                                 const char *detail);
 
 /* value may be NULL: the field is absent. */
 ngx_goconnect_verdict_t

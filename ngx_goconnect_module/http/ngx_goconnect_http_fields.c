@@ -5,6 +5,20 @@
 #define NGX_GOCONNECT_HTTP_ERRORS_MAX 20
 
 
+/* The place of what is wrong: FIELD, FIELD[ITEM] or FIELD[ITEM].MEMBER */
+static json_t *
+ngx_goconnect_errors_place(const char *field, ngx_goconnect_verdict_t verdict)
+{
+    if (verdict.item == 0) {
+        return json_string(field);
+    }
+
+    return json_sprintf("%s[%zu]%s%s", field, verdict.item - 1,
+                        verdict.member ? "." : "",
+                        verdict.member ? verdict.member : "");
+}
+
+
 static ngx_int_t
 ngx_goconnect_errors_add(json_t *errors, const char *field,
                          ngx_goconnect_verdict_t verdict)
@@ -15,8 +29,10 @@ ngx_goconnect_errors_add(json_t *errors, const char *field,
     }
 
     return json_array_append_new(
-               errors, json_pack("{ssssss}", "field", field, "code",
-                                 verdict.code, "detail", verdict.detail)) == 0
+               errors,
+               json_pack("{sossss}", "field",
+                         ngx_goconnect_errors_place(field, verdict), "code",
+                         verdict.code, "detail", verdict.detail)) == 0
                ? NGX_OK
                : NGX_ERROR;
 }
@@ -145,12 +161,32 @@ ngx_goconnect_query_decode(ngx_pool_t *pool, ngx_str_t *value)
 }
 
 
-/* A query has text only: numbers are read here. */
+/* Null, which is of the wrong type, for what is neither. */
+static json_t *
+ngx_goconnect_query_bool(const ngx_str_t *text)
+{
+    if (text->len == 4 && ngx_memcmp(text->data, "true", 4) == 0) {
+        return json_true();
+    }
+
+    if (text->len == 5 && ngx_memcmp(text->data, "false", 5) == 0) {
+        return json_false();
+    }
+
+    return json_null();
+}
+
+
+/* A query has text only: numbers and booleans are read here. */
 static json_t *
 ngx_goconnect_query_value(const ngx_goconnect_field_t *field,
                           const ngx_str_t *text)
 {
     ngx_int_t number;
+
+    if (field->type == NGX_GOCONNECT_FIELD_BOOL) {
+        return ngx_goconnect_query_bool(text);
+    }
 
     if (field->type == NGX_GOCONNECT_FIELD_INT) {
         number = ngx_atoi(text->data, text->len);

@@ -74,7 +74,10 @@ for my $key (sort keys %operation) {
     }
 }
 
-my %type = (INT => 'integer', OBJECT => 'object', ENDPOINTS => 'array');
+my %list = (ENDPOINTS => 'ENDPOINT', UUIDS => 'UUID', LABELS => 'LABEL', CIDRS => 'PREFIX',
+    RULES => 'RULE');
+my %type = (INT => 'integer', BOOL => 'boolean', OBJECT => 'object', RULE => 'object',
+    map { $_ => 'array' } keys %list);
 
 sub field_ok {
     my ($what, $field, $schema) = @_;
@@ -85,9 +88,19 @@ sub field_ok {
     } elsif ($field->{type} eq 'INT') {
         is $schema->{minimum}, $field->{min}, "$what: minimum";
         is $schema->{maximum}, $field->{max}, "$what: maximum" if $field->{max} ne 'INT64_MAX';
-    } elsif ($field->{type} eq 'ENDPOINTS') {
+    } elsif (my $item = $list{ $field->{type} }) {
         is $schema->{maxItems}, $field->{max}, "$what: at most";
-    } elsif ($field->{type} !~ /^(?:UUID|CIDR|OBJECT)$/) {
+        is $schema->{minItems} // 0, $field->{min}, "$what: at least";
+        field_ok("$what\[]", { type => $item, min => 1, max => 63, presence => 'REQUIRED' },
+            resolve($schema->{items})) if $item ne 'ENDPOINT';
+    } elsif ($field->{type} eq 'RULE') {
+        is_deeply [ sort keys %{ $schema->{properties} } ],
+            [ sort qw(action source destination protocol port_first port_last) ], "$what: members";
+        ok defined $schema->{additionalProperties} && !$schema->{additionalProperties},
+            "$what: closed";
+    } elsif ($field->{type} eq 'PREFIX') {
+        is $schema->{maxLength}, 49, "$what: longest";
+    } elsif ($field->{type} !~ /^(?:UUID|CIDR|OBJECT|BOOL)$/) {
         is $schema->{maxLength}, $field->{max}, "$what: longest";
         is $schema->{minLength} // 0, $field->{min}, "$what: shortest"
             if $field->{type} ne 'BYTES';

@@ -10,6 +10,8 @@
 #include "core/gc_crockford.h"
 #include "core/gc_endpoint.h"
 #include "core/gc_json.h"
+#include "core/gc_prefix.h"
+#include "core/gc_rule.h"
 #include "core/gc_status.h"
 #include "core/gc_utf8.h"
 #include "core/gc_uuid.h"
@@ -124,6 +126,96 @@ Test(checks, cidr_refusals)
     cr_assert_eq(cidr("fd00::/64"), GC_CIDR_SYNTAX);
     cr_assert_eq(cidr(""), GC_CIDR_SYNTAX);
     cr_assert_eq(cidr("99999999999.0.0.0/24"), GC_CIDR_SYNTAX);
+}
+
+
+static gc_prefix_error_e
+prefix(const char *text)
+{
+    return gc_prefix_check(text, strlen(text));
+}
+
+
+Test(checks, prefix_of_either_family)
+{
+    cr_assert_eq(prefix("0.0.0.0/0"), GC_PREFIX_OK);
+    cr_assert_eq(prefix("192.168.178.0/24"), GC_PREFIX_OK);
+    cr_assert_eq(prefix("8.8.8.8/32"), GC_PREFIX_OK);
+    cr_assert_eq(prefix("::/0"), GC_PREFIX_OK);
+    cr_assert_eq(prefix("2001:db8::/32"), GC_PREFIX_OK);
+    cr_assert_eq(prefix("2001:db8::1/128"), GC_PREFIX_OK);
+    cr_assert_eq(prefix("fd00:1:2:3::/64"), GC_PREFIX_OK);
+    cr_assert_eq(prefix("0000:0000:0000:0000:0000:ffff:255.255.255.255/128"),
+                 GC_PREFIX_OK);
+
+    cr_assert_eq(prefix("192.168.178.1/24"), GC_PREFIX_HOST_BITS);
+    cr_assert_eq(prefix("1.0.0.0/0"), GC_PREFIX_HOST_BITS);
+    cr_assert_eq(prefix("2001:db8::1/127"), GC_PREFIX_HOST_BITS);
+    cr_assert_eq(prefix("8000::/0"), GC_PREFIX_HOST_BITS);
+
+    cr_assert_eq(prefix(""), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("/"), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("10.0.0.0"), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("10.0.0.0/"), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("10.0.0.0/33"), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("10.0.0.0/08"), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("10.0.0.0/-8"), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("10.0.0.0/8 "), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("10.0.0.0/8/8"), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("010.0.0.0/8"), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("10.0.0/8"), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("::/129"), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("fe80::%lo/64"), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("[::]/0"), GC_PREFIX_SYNTAX);
+    cr_assert_eq(prefix("00000000000000000000000000000000000000000000000000"
+                        "::/0"),
+                 GC_PREFIX_SYNTAX);
+    cr_assert_eq(gc_prefix_check("10.0.0.0\0/8", 11), GC_PREFIX_SYNTAX);
+}
+
+
+static int
+selector(const char *text)
+{
+    return gc_rule_selector_valid(text, strlen(text));
+}
+
+
+Test(checks, selector_of_a_rule)
+{
+    cr_assert(selector("any"));
+    cr_assert(selector("role:member"));
+    cr_assert(selector("role:owner"));
+    cr_assert(selector("tag:a"));
+    cr_assert(selector("tag:game-server-1"));
+    cr_assert(selector("peer:0123abcd-0123-4567-89ab-0123456789ab"));
+    cr_assert(selector("10.0.0.1"));
+    cr_assert(selector("10.0.0.0/8"));
+    cr_assert(selector("fd00::1"));
+    cr_assert(selector("fd00::/8"));
+    cr_assert(selector("tag:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                       "aaaaaaaaaaaaa"));
+
+    cr_assert_not(selector(""));
+    cr_assert_not(selector("all"));
+    cr_assert_not(selector("any "));
+    cr_assert_not(selector("role:"));
+    cr_assert_not(selector("role:king"));
+    cr_assert_not(selector("role:members"));
+    cr_assert_not(selector("tag:"));
+    cr_assert_not(selector("tag:-a"));
+    cr_assert_not(selector("tag:a-"));
+    cr_assert_not(selector("tag:A"));
+    cr_assert_not(selector("tag:a_b"));
+    cr_assert_not(
+        selector("tag:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                 "aaaaaaaaaaaaaa"));
+    cr_assert_not(selector("peer:"));
+    cr_assert_not(selector("peer:0123abcd-0123-4567-89ab-0123456789a"));
+    cr_assert_not(selector("peer:0123ABCD-0123-4567-89ab-0123456789ab"));
+    cr_assert_not(selector("10.0.0.1/8"));
+    cr_assert_not(selector("10.0.0.1:80"));
+    cr_assert_not(selector("host"));
 }
 
 
