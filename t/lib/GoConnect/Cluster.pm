@@ -134,7 +134,8 @@ sub sql {
     return $out;
 }
 
-# The same, but returns (output, error text); for statements that should fail.
+# The same, but returns (output, error text, notices); for statements that
+# should fail, or tell something.
 sub psql {
     my ($self, $database, $sql, $user) = @_;
     my $file = File::Temp->new;
@@ -156,7 +157,7 @@ sub psql {
     open my $eh, '<', $err->filename or croak $!;
     my $text = do { local $/; <$eh> } // '';
     chomp $out;
-    return ($out, $failed ? $text || "psql ended with $failed" : '');
+    return ($out, $failed ? $text || "psql ended with $failed" : '', $text);
 }
 
 my $number = 0;
