@@ -379,7 +379,7 @@ const EVENTS = {
         upsert(`networks:${tenant}`, { id: network, joined: false }, { add: false });
         drop(about(`network:${network}`));
       }
-      if (network && tenant) reload(`networks:${tenant}`);
+      if ((network || scope === 'role') && tenant) reload(`networks:${tenant}`);
       reload('tenants');
     }
   },
