@@ -31,7 +31,7 @@ BEGIN
       INTO found
       FROM (SELECT jsonb_object_keys(coalesce(old, '{}') || coalesce(new, '{}')) AS key) k
      WHERE coalesce(old -> k.key, 'null') <> coalesce(new -> k.key, 'null')
-       AND NOT k.key = ANY ('{id,rev,created_at,updated_at,last_seen,netmap_version,high_water,username_norm,failed_logins,locked_until,member_count,peer_count,online}');
+       AND NOT k.key = ANY ('{id,rev,created_at,updated_at,last_seen,netmap_version,high_water,username_norm,failed_logins,locked_until,member_count,peer_count,online,endpoints}');
     IF octet_length(found::text) > 6144 THEN
         RETURN jsonb_build_object(
             'before', jsonb_build_object('cut', ARRAY(SELECT jsonb_object_keys(found -> 'before') k
@@ -53,7 +53,7 @@ LANGUAGE sql IMMUTABLE AS $$
            jsonb_each_text(CASE jsonb_typeof(detail -> p.part)
                            WHEN 'object' THEN detail -> p.part ELSE '{}' END) AS m (key, value)
      WHERE m.value IS NOT NULL
-       AND (m.key IN ('username', 'email', 'content', 'note', 'address', 'endpoints')
+       AND (m.key IN ('username', 'email', 'content', 'note', 'address')
             OR m.key = 'name' AND kind IN ('device', 'peer'))
 $$;
 

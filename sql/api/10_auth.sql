@@ -83,7 +83,9 @@ BEGIN
     RETURNING u.id INTO account;
     session := api_1._start_session(ctx, account, NULL, body ->> 'refresh_hash');
     ctx.user_id := account;
-    PERFORM api_1._audit(ctx, NULL, 'user.register', 'user', account);
+    PERFORM api_1._audit(ctx, NULL, 'user.register', 'user', account,
+        api_1._changes(NULL, (SELECT to_jsonb(u) - '{settings,password_hash}'::text[]
+                                FROM goconnect.users u WHERE u.id = account)));
     RETURN api_1._ok(201, json_build_object('user', api_1._user_object(account),
                                             'session_id', session));
 END
@@ -154,7 +156,8 @@ BEGIN
     END IF;
     session := api_1._start_session(ctx, u.id, NULL, body ->> 'refresh_hash');
     ctx.user_id := u.id;
-    PERFORM api_1._audit(ctx, NULL, 'session.start', 'session', session);
+    PERFORM api_1._audit(ctx, NULL, 'session.start', 'session', session,
+        api_1._changes(NULL, jsonb_build_object('user_id', u.id)));
     RETURN api_1._ok(200, json_build_object('user', api_1._user_object(u.id),
                                             'session_id', session));
 END
@@ -186,7 +189,9 @@ BEGIN
 
     ctx.user_id := s.user_id;
     IF NOT (s.generation = s.used + 1 OR s.generation = s.used AND s.used_hash = given) THEN
-        PERFORM api_1._audit(ctx, NULL, 'session.token_reused', 'session', s.id);
+        PERFORM api_1._audit(ctx, NULL, 'session.token_reused', 'session', s.id,
+            api_1._changes(jsonb_build_object('user_id', s.user_id, 'device_id', s.device_id),
+                           NULL));
         evs := api_1._end_session(s.id, s.user_id, s.device_id, 'token_reused');
         RETURN ROW(401, json_build_object('code', 'invalid_refresh_token',
                        'detail', 'This refresh token was used before; log in again.'),
@@ -225,7 +230,9 @@ BEGIN
         RETURN r;
     END IF;
     evs := api_1._end_session(ctx.session_id, ctx.user_id, ctx.device_id, 'logout');
-    PERFORM api_1._audit(ctx, NULL, 'session.end', 'session', ctx.session_id);
+    PERFORM api_1._audit(ctx, NULL, 'session.end', 'session', ctx.session_id,
+        api_1._changes(jsonb_build_object('user_id', ctx.user_id, 'device_id', ctx.device_id),
+                       NULL));
     RETURN api_1._ok(204, events => api_1._publish(evs));
 END
 $$;

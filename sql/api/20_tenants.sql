@@ -97,7 +97,9 @@ BEGIN
             coalesce(body ->> 'access', 'invite_only'), coalesce(body -> 'settings', '{}'));
     INSERT INTO goconnect.memberships (tenant_id, user_id, role, joined_at)
     VALUES (tenant, ctx.user_id, 'owner', now());
-    PERFORM api_1._audit(ctx, tenant, 'tenant.create', 'tenant', tenant);
+    PERFORM api_1._audit(ctx, tenant, 'tenant.create', 'tenant', tenant,
+        api_1._changes(NULL, (SELECT to_jsonb(t) FROM goconnect.tenants t
+                               WHERE t.id = tenant)));
     r := api_1._ok(201, api_1._tenant_object(tenant, ctx.user_id),
                    api_1._tenant_etag(tenant, ctx.user_id), '/v1/tenants/' || tenant);
     PERFORM api_1._remember(ctx, 'tenants_create', body, r);
@@ -234,7 +236,9 @@ BEGIN
                                       WHERE p.tenant_id = tenant));
     DELETE FROM goconnect.invites i WHERE i.tenant_id = tenant;
     UPDATE goconnect.tenants t SET deleted_at = now() WHERE t.id = tenant;
-    PERFORM api_1._audit(ctx, tenant, 'tenant.delete', 'tenant', tenant);
+    PERFORM api_1._audit(ctx, tenant, 'tenant.delete', 'tenant', tenant,
+        api_1._changes((SELECT to_jsonb(t) - 'deleted_at' FROM goconnect.tenants t
+                         WHERE t.id = tenant), NULL));
 
     evs := evs || api_1._event('tenant:' || tenant, 'tenant',
                     json_build_object('change', 'removed', 'tenant', object))

@@ -96,7 +96,7 @@ BEGIN
     INSERT INTO goconnect.memberships (tenant_id, user_id, role, status)
     VALUES (tenant, member, wanted, 'pending');
     PERFORM api_1._audit(ctx, tenant, 'member.add', 'user', member,
-                         jsonb_build_object('role', wanted));
+        api_1._changes(NULL, jsonb_build_object('role', wanted, 'status', 'pending')));
     RETURN api_1._ok(201, api_1._member_object(tenant, NULL, member), NULL,
         '/v1/tenants/' || tenant || '/members',
         api_1._publish(ARRAY[
@@ -141,7 +141,8 @@ BEGIN
     IF NOT FOUND THEN
         PERFORM api_1._raise_moved();
     END IF;
-    PERFORM api_1._audit(ctx, tenant, 'member.accept', 'user', ctx.user_id);
+    PERFORM api_1._audit(ctx, tenant, 'member.accept', 'user', ctx.user_id,
+        api_1._changes('{"status": "pending"}', '{"status": "active"}'));
     object := api_1._member_object(tenant, NULL, ctx.user_id);
     RETURN api_1._ok(200, object, NULL, NULL,
         api_1._publish(api_1._joined_tenant(tenant, ctx.user_id)));

@@ -96,7 +96,7 @@ BEGIN
             (body ->> 'max_uses')::integer, now() + life * interval '1 second', ctx.user_id)
     RETURNING i.id INTO invite;
     PERFORM api_1._audit(ctx, tenant, 'invite.create', 'invite', invite,
-        jsonb_build_object('role', wanted, 'network_id', network));
+        api_1._changes(NULL, (SELECT to_jsonb(v) FROM api_1._invites v WHERE v.id = invite)));
     RETURN api_1._ok(201,
         (SELECT row_to_json(v) FROM api_1._invites v WHERE v.id = invite), NULL,
         '/v1/tenants/' || tenant || '/invites');
@@ -108,6 +108,7 @@ LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     r api_1.reply;
     i record;
+    gone goconnect.invites;
 BEGIN
     r := api_1._user(ctx);
     IF r.status IS NOT NULL THEN
@@ -122,11 +123,13 @@ BEGIN
     IF i.rank < 3 AND i.created_by IS DISTINCT FROM ctx.user_id THEN
         RETURN api_1._forbidden('admin');
     END IF;
-    DELETE FROM goconnect.invites v WHERE v.id = invite;
+    DELETE FROM goconnect.invites v WHERE v.id = invite
+    RETURNING v.* INTO gone;
     IF NOT FOUND THEN
         RETURN api_1._not_found();
     END IF;
-    PERFORM api_1._audit(ctx, i.tenant_id, 'invite.delete', 'invite', invite);
+    PERFORM api_1._audit(ctx, i.tenant_id, 'invite.delete', 'invite', invite,
+                         api_1._changes(to_jsonb(gone), NULL));
     RETURN api_1._ok(204);
 END
 $$;
@@ -235,7 +238,13 @@ BEGIN
            SET status = 'active', joined_at = now();
         evs := evs || api_1._joined_network(tenant, network, ctx.user_id);
     END IF;
-    PERFORM api_1._audit(ctx, tenant, 'invite.accept', 'invite', i.id);
+    PERFORM api_1._audit(ctx, tenant, 'invite.accept', 'invite', i.id,
+        api_1._changes(jsonb_build_object('uses', i.uses, 'tenant_status', in_tenant,
+                                          'network_status', in_network),
+                       jsonb_build_object('uses', i.uses + 1, 'tenant_status', 'active',
+                           'network_status', CASE WHEN network IS NULL THEN in_network
+                                                  ELSE 'active' END))
+        || jsonb_build_object('network_id', network, 'role', i.role));
 END
 $$;
 

@@ -173,7 +173,8 @@ BEGIN
     INSERT INTO goconnect.memberships (tenant_id, network_id, user_id, joined_at)
     VALUES (tenant, network, ctx.user_id, now());
     PERFORM api_1._audit(ctx, tenant, 'network.create', 'network', network,
-                         jsonb_build_object('cidr', range));
+        api_1._changes(NULL, (SELECT to_jsonb(n) FROM goconnect.networks n
+                               WHERE n.id = network)));
     r := api_1._ok(201, api_1._network_object(network, ctx.user_id),
                    api_1._network_etag(network, ctx.user_id), '/v1/networks/' || network);
     PERFORM api_1._remember(ctx, 'networks_create/' || tenant, body, r);
@@ -321,7 +322,10 @@ BEGIN
         evs := api_1._expel(new.tenant_id, network, out_of, 'role_too_low');
     END IF;
     PERFORM api_1._audit(ctx, new.tenant_id, 'network.update', 'network', network,
-                         api_1._changes(to_jsonb(old), to_jsonb(new)));
+                         api_1._changes(to_jsonb(old), to_jsonb(new))
+                         || CASE WHEN cardinality(out_of) > 0
+                                 THEN jsonb_build_object('expelled', cardinality(out_of))
+                                 ELSE '{}' END);
 
     evs := evs || api_1._event('network:' || network, 'network',
         json_build_object('change', 'changed', 'network', api_1._network_object(network, NULL)));
@@ -439,7 +443,8 @@ BEGIN
                    FROM unnest(devices) AS d (id) ORDER BY d.id)
         || api_1._self_events(devices);
     PERFORM api_1._audit(ctx, a.tenant_id, 'network.delete', 'network', network,
-                         jsonb_build_object('name', object ->> 'name'));
+        api_1._changes((SELECT to_jsonb(n) FROM goconnect.networks n WHERE n.id = network),
+                       NULL));
     -- the row goes after the events: the last delta counts on from its version
     r := api_1._ok(204, events => api_1._publish(evs));
     DELETE FROM goconnect.networks n WHERE n.id = network;
@@ -504,7 +509,8 @@ BEGIN
         END IF;
         INSERT INTO goconnect.memberships (tenant_id, network_id, user_id, status)
         VALUES (a.tenant_id, network, ctx.user_id, 'pending');
-        PERFORM api_1._audit(ctx, a.tenant_id, 'network.request', 'network', network);
+        PERFORM api_1._audit(ctx, a.tenant_id, 'network.request', 'network', network,
+            api_1._changes(NULL, '{"status": "pending"}'));
         RETURN api_1._ok(202, api_1._network_object(network, ctx.user_id), events =>
             api_1._publish(ARRAY[api_1._event('network:' || network || '/staff', 'member',
                 api_1._member_change('added', a.tenant_id, network,
@@ -515,7 +521,8 @@ BEGIN
     VALUES (a.tenant_id, network, ctx.user_id, now())
     ON CONFLICT ON CONSTRAINT memberships_member_key DO UPDATE
        SET status = 'active', joined_at = now();
-    PERFORM api_1._audit(ctx, a.tenant_id, 'network.join', 'network', network);
+    PERFORM api_1._audit(ctx, a.tenant_id, 'network.join', 'network', network,
+        api_1._changes(jsonb_build_object('status', a.status), '{"status": "active"}'));
     RETURN api_1._ok(200, api_1._network_object(network, ctx.user_id),
         api_1._network_etag(network, ctx.user_id), NULL,
         api_1._publish(api_1._joined_network(a.tenant_id, network, ctx.user_id)));
@@ -555,7 +562,8 @@ BEGIN
                    json_build_object('change', 'removed',
                                      'network', api_1._network_object(network, ctx.user_id)));
     END IF;
-    PERFORM api_1._audit(ctx, m.tenant_id, 'network.leave', 'network', network);
+    PERFORM api_1._audit(ctx, m.tenant_id, 'network.leave', 'network', network,
+        api_1._changes(jsonb_build_object('status', m.status), NULL));
     RETURN api_1._ok(204, events => api_1._publish(evs));
 END
 $$;

@@ -63,7 +63,8 @@ LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     r api_1.reply;
     errs json[];
-    old record;
+    old goconnect.devices;
+    new goconnect.devices;
     device uuid;
     session uuid;
     evs api_1.event[] := '{}';
@@ -77,7 +78,7 @@ BEGIN
         RETURN api_1._invalid(errs);
     END IF;
 
-    SELECT d.id, d.user_id INTO old FROM goconnect.devices d
+    SELECT d.* INTO old FROM goconnect.devices d
      WHERE d.public_key = body ->> 'public_key'
        FOR NO KEY UPDATE;
     IF old.user_id <> ctx.user_id THEN
@@ -87,7 +88,8 @@ BEGIN
         device := old.id;
         UPDATE goconnect.devices d
            SET name = btrim(body ->> 'name'), platform = body ->> 'platform'
-         WHERE d.id = device;
+         WHERE d.id = device
+        RETURNING d.* INTO new;
         WITH gone AS (
             DELETE FROM goconnect.sessions s WHERE s.device_id = device RETURNING s.id
         )
@@ -100,10 +102,14 @@ BEGIN
         END IF;
         INSERT INTO goconnect.devices AS d (user_id, name, platform, public_key)
         VALUES (ctx.user_id, btrim(body ->> 'name'), body ->> 'platform', body ->> 'public_key')
-        RETURNING d.id INTO device;
+        RETURNING d.* INTO new;
+        device := new.id;
     END IF;
     session := api_1._start_session(ctx, ctx.user_id, device, body ->> 'refresh_hash');
-    PERFORM api_1._audit(ctx, NULL, 'device.create', 'device', device);
+    PERFORM api_1._audit(ctx, NULL,
+        CASE WHEN old.id IS NULL THEN 'device.create' ELSE 'device.login' END, 'device', device,
+        api_1._changes(CASE WHEN old.id IS NOT NULL THEN to_jsonb(old) END, to_jsonb(new))
+        || jsonb_build_object('session_id', session));
     RETURN api_1._ok(201,
         json_build_object('device', api_1._device_object(device), 'session_id', session),
         NULL, '/v1/devices/' || device, api_1._publish(evs));
@@ -180,7 +186,7 @@ CREATE FUNCTION api_1.devices_delete(ctx api_1.ctx, device uuid) RETURNS api_1.r
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     r api_1.reply;
-    d record;
+    d goconnect.devices;
     nets uuid[];
     data json;
     evs api_1.event[];
@@ -193,7 +199,7 @@ BEGIN
                    WHERE p.device_id = device AND p.user_id = ctx.user_id
                    ORDER BY p.network_id);
     PERFORM api_1._lock_networks(nets);
-    SELECT x.rev INTO d FROM goconnect.devices x
+    SELECT x.* INTO d FROM goconnect.devices x
      WHERE x.id = device AND x.user_id = ctx.user_id FOR UPDATE;
     IF NOT FOUND THEN
         RETURN api_1._not_found();
@@ -219,7 +225,8 @@ BEGIN
         || api_1._event('user:' || ctx.user_id, 'revoked',
                api_1._revoked('device', NULL, device, NULL, NULL, '{}', 'device_deleted'));
     DELETE FROM goconnect.devices x WHERE x.id = device;
-    PERFORM api_1._audit(ctx, NULL, 'device.delete', 'device', device);
+    PERFORM api_1._audit(ctx, NULL, 'device.delete', 'device', device,
+                         api_1._changes(to_jsonb(d), NULL));
     r := api_1._ok(204, events => api_1._publish(evs));
     PERFORM api_1._end_topics(ARRAY['device:' || device]);
     RETURN r;

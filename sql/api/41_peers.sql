@@ -181,6 +181,7 @@ DECLARE
     device uuid := coalesce((body ->> 'device_id')::uuid, ctx.device_id);
     e record;
     old goconnect.peers;
+    new goconnect.peers;
     peer uuid;
     ip inet;
     clash text;
@@ -262,7 +263,11 @@ BEGIN
                                       THEN old.next_public_key END,
                name = coalesce(body ->> 'name', old.name),
                endpoints = CASE WHEN body ? 'endpoints' THEN e.list ELSE old.endpoints END
-         WHERE p.id = peer;
+         WHERE p.id = peer
+        RETURNING p.* INTO new;
+        PERFORM api_1._audit(ctx, old.tenant_id, 'peer.update', 'peer', peer,
+                             api_1._changes(to_jsonb(old), to_jsonb(new))
+                             || jsonb_build_object('network_id', network, 'device_id', device));
     ELSE
         SELECT w.cidr, w.cidr6, w.mode, w.tenant_id INTO n
           FROM goconnect.networks w WHERE w.id = network;
@@ -292,9 +297,11 @@ BEGIN
                 coalesce(body ->> 'name', api_1._free_name(network, d.name)), ip,
                 api_1._address(n.cidr6, ip - network(n.cidr)::inet), body ->> 'public_key',
                 e.list)
-        RETURNING p.id INTO peer;
+        RETURNING p.* INTO new;
+        peer := new.id;
         PERFORM api_1._audit(ctx, n.tenant_id, 'peer.create', 'peer', peer,
-            jsonb_build_object('network_id', network, 'device_id', device));
+                             api_1._changes(NULL, to_jsonb(new))
+                             || jsonb_build_object('network_id', network, 'device_id', device));
     END IF;
 
     evs := ARRAY[api_1._event('network:' || network, 'netmap_delta',
@@ -344,7 +351,7 @@ CREATE FUNCTION api_1.peers_delete(ctx api_1.ctx, peer uuid) RETURNS api_1.reply
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     r api_1.reply;
-    p record;
+    p goconnect.peers;
     a record;
     evs api_1.event[];
 BEGIN
@@ -354,8 +361,7 @@ BEGIN
     END IF;
     PERFORM api_1._lock_networks(ARRAY(SELECT x.network_id FROM goconnect.peers x
                                         WHERE x.id = peer));
-    SELECT x.network_id, x.tenant_id, x.device_id, x.user_id, x.role, x.rev INTO p
-      FROM goconnect.peers x WHERE x.id = peer;
+    SELECT x.* INTO p FROM goconnect.peers x WHERE x.id = peer;
     IF NOT FOUND THEN
         RETURN api_1._not_found();
     END IF;
@@ -382,7 +388,9 @@ BEGIN
                               '{}', 'peer_deleted'))
         || api_1._self_events(ARRAY[p.device_id]);
     PERFORM api_1._audit(ctx, p.tenant_id, 'peer.delete', 'peer', peer,
-        jsonb_build_object('network_id', p.network_id, 'device_id', p.device_id));
+                         api_1._changes(to_jsonb(p), NULL)
+                         || jsonb_build_object('network_id', p.network_id,
+                                               'device_id', p.device_id));
     RETURN api_1._ok(204, events => api_1._publish(evs));
 END
 $$;
