@@ -4,9 +4,8 @@
 #include "core/gc_crockford.h"
 
 
-/* The base of links: as configured, else as the client knows this server. */
-static ngx_int_t
-ngx_goconnect_invite_base(ngx_http_request_t *r, ngx_str_t *base)
+ngx_int_t
+ngx_goconnect_http_base(ngx_http_request_t *r, ngx_str_t *base)
 {
     ngx_goconnect_main_conf_t *conf;
     ngx_str_t *host;
@@ -79,7 +78,7 @@ ngx_goconnect_step_invite_after(ngx_goconnect_http_ctx_t *ctx)
     json_t *invite;
     int failed;
 
-    if (ngx_goconnect_invite_base(ctx->request, &base) != NGX_OK) {
+    if (ngx_goconnect_http_base(ctx->request, &base) != NGX_OK) {
         return NGX_ERROR;
     }
 

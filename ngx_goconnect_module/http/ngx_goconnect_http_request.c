@@ -65,6 +65,7 @@ ngx_goconnect_http_release(void *data)
     }
 
     ngx_goconnect_secret_wipe(ctx->password.data, ctx->password.len);
+    ngx_goconnect_secret_wipe(ctx->new_password.data, ctx->new_password.len);
     ngx_goconnect_secret_wipe(ctx->secret.data, ctx->secret.len);
 }
 

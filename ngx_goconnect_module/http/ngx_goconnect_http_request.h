@@ -71,8 +71,9 @@ struct ngx_goconnect_http_ctx_s {
     PGresult *res;                 /* holds the answer's strings */
     ngx_goconnect_http_answer_t answer;
 
-    ngx_str_t password; /* wiped with the request */
-    ngx_str_t secret;   /* what the answer tells once */
+    ngx_str_t password;     /* wiped with the request */
+    ngx_str_t new_password; /* likewise */
+    ngx_str_t secret;       /* what the answer tells once */
 
     ngx_int_t rc; /* of the answer */
 };
