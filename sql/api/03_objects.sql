@@ -132,8 +132,8 @@ CREATE VIEW api_1._peers AS
     SELECT p.id, p.network_id, p.device_id, p.user_id, u.username, p.role, p.name,
            host(p.ip_address) AS ip_address, host(p.ip6_address) AS ip6_address,
            p.public_key, p.next_public_key, p.endpoints[1] AS endpoint, p.endpoints,
-           p.home_relay, p.gateway, p.via, p.tags, p.routes,
-           s.device_id IS NOT NULL AS online, p.last_seen, p.created_at
+           p.home_relay, p.gateway_offered, p.gateway, p.via, p.tags, p.offered_routes,
+           p.routes, s.device_id IS NOT NULL AS online, p.last_seen, p.created_at
       FROM goconnect.peers p
       JOIN goconnect.users u ON u.id = p.user_id
       LEFT JOIN goconnect.presence s ON s.device_id = p.device_id;
@@ -211,7 +211,9 @@ BEGIN
                                       'network_id', p.network_id, 'peer_id', p.id, 'name', p.name,
                                       'ip_address', host(p.ip_address),
                                       'ip6_address', host(p.ip6_address),
-                                      'public_key', p.public_key) ORDER BY p.network_id), '[]'::json)
+                                      'public_key', p.public_key,
+                                      'next_public_key', p.next_public_key)
+                                      ORDER BY p.network_id), '[]'::json)
                             FROM goconnect.peers p WHERE p.device_id = device)));
 END
 $$;

@@ -238,14 +238,7 @@ BEGIN
     THEN
         RETURN api_1._refuse(409, 'key_in_use', 'This public key is in use.');
     END IF;
-    IF EXISTS (SELECT FROM goconnect.peers p
-                WHERE p.network_id = network AND p.name = body ->> 'name'
-                  AND p.id IS DISTINCT FROM old.id
-               UNION ALL
-               SELECT FROM goconnect.reservations v
-                WHERE v.network_id = network AND v.name = body ->> 'name'
-                  AND (v.device_id = device OR v.user_id = ctx.user_id) IS NOT TRUE)
-    THEN
+    IF api_1._name_taken(network, body ->> 'name', old.id, device, ctx.user_id) THEN
         RETURN api_1._refuse(409, 'name_taken', 'The network has a peer of this name.');
     END IF;
 
