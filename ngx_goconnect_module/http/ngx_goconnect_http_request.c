@@ -254,7 +254,8 @@ ngx_goconnect_http_if_match(ngx_goconnect_http_ctx_t *ctx, ngx_str_t *value)
     header = r->headers_in.if_match;
     ngx_str_null(value);
 
-    if (header == NULL || !(r->method & (NGX_HTTP_PATCH | NGX_HTTP_DELETE))) {
+    if (header == NULL ||
+        !(r->method & (NGX_HTTP_PUT | NGX_HTTP_PATCH | NGX_HTTP_DELETE))) {
         return NGX_OK;
     }
 

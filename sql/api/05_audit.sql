@@ -59,8 +59,8 @@ $$;
 
 -- One row of the audit trail: who, what, to whom, and in detail what changed
 -- (_changes) with anything else that tells of it. personal holds texts that
--- are about a person and too long for the detail, such as {"before.content":
--- ...}. These, the caller's address and what _personal finds in the detail are
+-- are about a person (a user_id in the detail says who, else he is the target or
+-- the actor) and too long for the detail, such as {"before.content": ...}. These, the caller's address and what _personal finds in the detail are
 -- kept apart, each with a salt of its own; the chain covers their hashes.
 CREATE FUNCTION api_1._audit(ctx api_1.ctx, tenant uuid, action text, target_kind text,
                              target uuid, detail jsonb DEFAULT '{}',
@@ -69,6 +69,8 @@ RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     row_id bigint;
+    subject uuid := CASE WHEN target_kind = 'user' THEN target
+                         ELSE coalesce((detail ->> 'user_id')::uuid, ctx.user_id) END;
     p record;
 BEGIN
     IF ctx.address IS NOT NULL THEN
@@ -81,12 +83,13 @@ BEGIN
             personal := jsonb_build_object(p.part || '.' || p.key, p.value) || personal;
         END LOOP;
     END IF;
-    INSERT INTO goconnect.audit_log (tenant_id, actor_id, action, target_kind, target_id,
-                                     detail)
-    VALUES (tenant, ctx.user_id, action, target_kind, target, detail)
+    INSERT INTO goconnect.audit_log (tenant_id, actor_id, device_id, action, target_kind,
+                                     target_id, detail)
+    VALUES (tenant, ctx.user_id, ctx.device_id, action, target_kind, target, detail)
     RETURNING audit_log.id INTO row_id;
-    INSERT INTO goconnect.audit_personal (audit_id, field, value, salt, hash)
-    SELECT row_id, e.key, e.value, s.salt, sha256(s.salt || convert_to(e.value, 'UTF8'))
+    INSERT INTO goconnect.audit_personal (audit_id, field, value, salt, hash, user_id)
+    SELECT row_id, e.key, e.value, s.salt, sha256(s.salt || convert_to(e.value, 'UTF8')),
+           CASE e.key WHEN 'address' THEN ctx.user_id ELSE subject END
       FROM jsonb_each_text(personal) e,
            LATERAL (SELECT substr(sha256(uuid_send(gen_random_uuid())
                                          || uuid_send(gen_random_uuid())

@@ -46,18 +46,10 @@ RETURNS api_1.reply
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 DECLARE
     r api_1.reply;
-    a record;
 BEGIN
-    r := api_1._user(ctx);
+    r := api_1._tenant_reader(ctx, tenant);
     IF r.status IS NOT NULL THEN
         RETURN r;
-    END IF;
-    SELECT x.* INTO a FROM api_1._tenant_access(ctx.user_id, tenant) x;
-    IF NOT FOUND THEN
-        RETURN api_1._not_found();
-    END IF;
-    IF a.rank < 1 THEN
-        RETURN api_1._refuse(403, 'membership_required', 'Only members read the chat.');
     END IF;
     RETURN api_1._ok(200, api_1._messages_page(tenant, after_seq, before_seq, lim));
 END
@@ -123,7 +115,7 @@ BEGIN
     SELECT x.body, x.frame INTO m
       FROM api_1._publish_message('tenant:' || tenant, tenant, NULL, ctx.user_id, name,
                                   body ->> 'content') x;
-    r := ROW(201, m.body, NULL, NULL, NULL)::api_1.reply;
+    r := ROW(201, m.body, '"1"', NULL, NULL)::api_1.reply;
     PERFORM api_1._remember(ctx, 'messages_create/' || tenant, body, r);
     r.events := json_build_array(m.frame);
     RETURN r;
@@ -167,11 +159,315 @@ BEGIN
     SELECT x.body, x.frame INTO m
       FROM api_1._publish_message('network:' || network, a.tenant_id, network, ctx.user_id,
                                   a.username, body ->> 'content') x;
-    r := ROW(201, m.body, NULL, NULL, NULL)::api_1.reply;
+    r := ROW(201, m.body, '"1"', NULL, NULL)::api_1.reply;
     IF ctx.idempotency_key IS NOT NULL THEN
         PERFORM api_1._remember(ctx, 'messages_create/' || network, body, r);
     END IF;
     r.events := json_build_array(m.frame);
     RETURN r;
+END
+$$;
+
+-- A message's channel, as the caller stands to it: no row if he may not read
+-- it. speaks says that he may write there.
+CREATE FUNCTION api_1._message_access(ctx api_1.ctx, message uuid)
+RETURNS TABLE (tenant_id uuid, network_id uuid, topic text, rank integer, speaks boolean)
+LANGUAGE sql STABLE AS $$
+    SELECT m.tenant_id, NULL::uuid, 'tenant:' || m.tenant_id, a.rank, true
+      FROM goconnect.messages m,
+           LATERAL api_1._tenant_access(ctx.user_id, m.tenant_id) a
+     WHERE m.id = message AND m.network_id IS NULL
+       AND a.rank >= 1 AND ctx.device_id IS NULL
+    UNION ALL
+    SELECT m.tenant_id, m.network_id, 'network:' || m.network_id, a.rank, a.joined
+      FROM goconnect.messages m,
+           LATERAL api_1._network_access(ctx.user_id, m.network_id) a
+     WHERE m.id = message AND m.network_id IS NOT NULL
+       AND (a.joined OR a.tenant_rank >= 3 AND ctx.device_id IS NULL)
+$$;
+
+-- Tells of a message that changed: an event with the same id, and the events
+-- that told of it before say the same from now on, so that nobody who catches
+-- up reads what was taken back. Returns the frames.
+CREATE FUNCTION api_1._publish_message_change(topic text, m goconnect.messages)
+RETURNS json
+LANGUAGE plpgsql AS $$
+DECLARE
+    data json;
+    frames json;
+BEGIN
+    SELECT to_json(to_jsonb(v) - 'seq') INTO data FROM api_1._messages v WHERE v.id = m.id;
+    UPDATE goconnect.events e SET payload = data
+     WHERE e.topic = _publish_message_change.topic AND e.seq = ANY (m.seq || m.change_seqs)
+       AND e.kind = 'chat_message';
+    frames := api_1._publish(ARRAY[api_1._event(topic, 'chat_message', data)]);
+    UPDATE goconnect.messages w
+       SET change_seqs = m.change_seqs || (frames #>> '{0,seq}')::bigint
+     WHERE w.id = m.id;
+    RETURN frames;
+END
+$$;
+
+-- body: content. Its author's, as long as he may write in the channel.
+CREATE FUNCTION api_1.messages_update(ctx api_1.ctx, message uuid, body jsonb)
+RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    a record;
+    old goconnect.messages;
+    new goconnect.messages;
+BEGIN
+    r := api_1._any(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    SELECT x.* INTO a FROM api_1._message_access(ctx, message) x;
+    IF NOT FOUND THEN
+        RETURN api_1._not_found();
+    END IF;
+    SELECT m.* INTO old FROM goconnect.messages m WHERE m.id = message FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN api_1._not_found();
+    END IF;
+    IF old.user_id <> ctx.user_id THEN
+        RETURN api_1._refuse(403, 'forbidden', 'Only its author changes a message.');
+    END IF;
+    IF NOT a.speaks THEN
+        RETURN api_1._refuse(403, 'membership_required', 'Join the network first.');
+    END IF;
+    IF old.deleted_at IS NOT NULL THEN
+        RETURN api_1._refuse(409, 'message_deleted', 'This message was deleted.');
+    END IF;
+    IF NOT api_1._matches(ctx.if_match, old.rev) THEN
+        RETURN api_1._stale();
+    END IF;
+    r := api_1._check_content(body ->> 'content');
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+
+    IF old.content <> body ->> 'content' THEN
+        IF cardinality(old.change_seqs) >= 100 THEN
+            -- the events that the sweep has taken need no correction any more
+            old.change_seqs := ARRAY(SELECT e.seq FROM goconnect.events e
+                                      WHERE e.topic = a.topic AND e.seq = ANY (old.change_seqs)
+                                      ORDER BY e.seq);
+        END IF;
+        IF cardinality(old.change_seqs) >= 100 THEN
+            RETURN api_1._refuse(409, 'limit_reached',
+                'This message was changed 100 times within three days.');
+        END IF;
+        UPDATE goconnect.messages m
+           SET content = body ->> 'content', edited_at = now(), rev = old.rev + 1,
+               change_seqs = old.change_seqs
+         WHERE m.id = message
+        RETURNING m.* INTO new;
+        PERFORM api_1._audit(ctx, a.tenant_id, 'message.update', 'message', message,
+            jsonb_build_object('network_id', a.network_id, 'user_id', old.user_id,
+                               'number', old.number),
+            jsonb_build_object('before.content', old.content, 'after.content', new.content));
+        r.events := api_1._publish_message_change(a.topic, new);
+    END IF;
+    SELECT row_to_json(v), api_1._etag(m.rev) INTO r.body, r.etag
+      FROM api_1._messages v JOIN goconnect.messages m ON m.id = v.id
+     WHERE v.id = message;
+    r.status := 200;
+    RETURN r;
+END
+$$;
+
+-- Leaves a tombstone: the number stays taken. Who may: the author, and
+-- moderators of the channel above his role.
+CREATE FUNCTION api_1.messages_delete(ctx api_1.ctx, message uuid) RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    a record;
+    old goconnect.messages;
+    new goconnect.messages;
+    author integer;
+BEGIN
+    r := api_1._any(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    SELECT x.* INTO a FROM api_1._message_access(ctx, message) x;
+    IF NOT FOUND THEN
+        RETURN api_1._not_found();
+    END IF;
+    SELECT m.* INTO old FROM goconnect.messages m WHERE m.id = message FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN api_1._not_found();
+    END IF;
+    IF old.user_id <> ctx.user_id THEN
+        IF a.rank < 2 OR ctx.device_id IS NOT NULL THEN
+            RETURN api_1._forbidden('moderator');
+        END IF;
+        author := goconnect.role_rank(goconnect.effective_role(a.tenant_id, a.network_id,
+                                                               old.user_id));
+        IF author >= a.rank AND a.rank < 4 THEN
+            RETURN api_1._refuse(403, 'role_too_low',
+                'The message is of somebody of your role or above.');
+        END IF;
+    END IF;
+    IF old.deleted_at IS NOT NULL THEN
+        RETURN api_1._ok(204);
+    END IF;
+    IF NOT api_1._matches(ctx.if_match, old.rev) THEN
+        RETURN api_1._stale();
+    END IF;
+
+    UPDATE goconnect.messages m
+       SET content = '', deleted_at = now(), rev = old.rev + 1
+     WHERE m.id = message
+    RETURNING m.* INTO new;
+    PERFORM api_1._audit(ctx, a.tenant_id, 'message.delete', 'message', message,
+        jsonb_build_object('network_id', a.network_id, 'user_id', old.user_id,
+                           'number', old.number),
+        jsonb_build_object('before.content', old.content));
+    RETURN api_1._ok(204, events =>
+        api_1._publish_message_change(a.topic, new));
+END
+$$;
+
+-- How far the caller has read a channel, and how far it goes.
+CREATE FUNCTION api_1._read_mark(reader uuid, tenant uuid, network uuid)
+RETURNS TABLE (tenant_id uuid, network_id uuid, number bigint, last_number bigint,
+               updated_at timestamptz)
+LANGUAGE sql STABLE AS $$
+    SELECT tenant, network, coalesce(m.number, 0), coalesce(t.number, 0), m.updated_at
+      FROM (VALUES (true)) AS one
+      LEFT JOIN goconnect.read_marks m
+        ON m.user_id = reader AND m.tenant_id = tenant AND m.network_id IS NOT DISTINCT FROM network
+      LEFT JOIN goconnect.topics t
+        ON t.id = CASE WHEN network IS NULL THEN 'tenant:' || tenant
+                       ELSE 'network:' || network END
+$$;
+
+CREATE FUNCTION api_1._read_mark_reply(reader uuid, tenant uuid, network uuid)
+RETURNS api_1.reply
+LANGUAGE sql STABLE AS $$
+    SELECT api_1._ok(200, row_to_json(m), api_1._etag(m.number, m.last_number::text))
+      FROM api_1._read_mark(reader, tenant, network) m
+$$;
+
+-- Sets a mark, also back; the user's other windows hear of it.
+CREATE FUNCTION api_1._set_read_mark(ctx api_1.ctx, tenant uuid, network uuid, body jsonb)
+RETURNS api_1.reply
+LANGUAGE plpgsql AS $$
+DECLARE
+    r api_1.reply;
+    wanted bigint := (body ->> 'number')::bigint;
+    old record;
+BEGIN
+    SELECT m.* INTO old FROM api_1._read_mark(ctx.user_id, tenant, network) m;
+    IF NOT api_1._matches(ctx.if_match, old.number) THEN
+        RETURN api_1._stale();
+    END IF;
+    IF wanted > old.last_number THEN
+        RETURN api_1._invalid('number', 'out_of_range',
+            'The channel has ' || old.last_number || ' messages.');
+    END IF;
+    IF wanted = old.number AND old.updated_at IS NOT NULL THEN
+        RETURN api_1._read_mark_reply(ctx.user_id, tenant, network);
+    END IF;
+    INSERT INTO goconnect.read_marks AS m (user_id, tenant_id, network_id, number)
+    VALUES (ctx.user_id, tenant, network, wanted)
+    ON CONFLICT ON CONSTRAINT read_marks_key DO UPDATE
+       SET number = excluded.number, updated_at = now();
+    r := api_1._read_mark_reply(ctx.user_id, tenant, network);
+    r.events := api_1._publish(ARRAY[
+        api_1._event('user:' || ctx.user_id, 'read_mark', r.body)]);
+    RETURN r;
+END
+$$;
+
+CREATE FUNCTION api_1._tenant_reader(ctx api_1.ctx, tenant uuid) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    r api_1.reply;
+    a record;
+BEGIN
+    r := api_1._user(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    SELECT x.rank INTO a FROM api_1._tenant_access(ctx.user_id, tenant) x;
+    IF NOT FOUND THEN
+        RETURN api_1._not_found();
+    END IF;
+    IF a.rank < 1 THEN
+        RETURN api_1._refuse(403, 'membership_required', 'Only members read the chat.');
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION api_1.tenant_read_mark_get(ctx api_1.ctx, tenant uuid) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+BEGIN
+    r := api_1._tenant_reader(ctx, tenant);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    RETURN api_1._read_mark_reply(ctx.user_id, tenant, NULL);
+END
+$$;
+
+-- body: number
+CREATE FUNCTION api_1.tenant_read_mark_set(ctx api_1.ctx, tenant uuid, body jsonb)
+RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+BEGIN
+    r := api_1._tenant_reader(ctx, tenant);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    RETURN api_1._set_read_mark(ctx, tenant, NULL, body);
+END
+$$;
+
+CREATE FUNCTION api_1.network_read_mark_get(ctx api_1.ctx, network uuid) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+BEGIN
+    r := api_1._user(ctx);
+    IF r.status IS NULL THEN
+        r := api_1._network_reader(ctx, network);
+    END IF;
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    RETURN (SELECT api_1._read_mark_reply(ctx.user_id, n.tenant_id, network)
+              FROM goconnect.networks n WHERE n.id = network);
+END
+$$;
+
+-- body: number
+CREATE FUNCTION api_1.network_read_mark_set(ctx api_1.ctx, network uuid, body jsonb)
+RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    tenant uuid;
+BEGIN
+    r := api_1._user(ctx);
+    IF r.status IS NULL THEN
+        r := api_1._network_reader(ctx, network);
+    END IF;
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    SELECT n.tenant_id INTO tenant FROM goconnect.networks n WHERE n.id = network;
+    IF NOT FOUND THEN
+        RETURN api_1._not_found();
+    END IF;
+    RETURN api_1._set_read_mark(ctx, tenant, network, body);
 END
 $$;

@@ -106,6 +106,17 @@ my %expected = (
         want => { outsider => 404, member => 200 } },
     network_messages_create => { path => ['network'], body => { content => 'hello' },
         want => { outsider => 404, member => 201 } },
+    messages_update => { path => sub { fresh_message() }, body => { content => 'changed' },
+        want => { outsider => 404, barred => 404, member => 200, moderator => 403 } },
+    messages_delete => { path => sub { fresh_message() },
+        want => { outsider => 404, barred => 404, member => 204 } },
+    tenant_read_mark_get => { path => ['tenant'],
+        want => { outsider => 404, pending => 403, member => 200 } },
+    tenant_read_mark_set => { path => ['tenant'], body => { number => 0 },
+        want => { outsider => 404, pending => 403, member => 200 } },
+    network_read_mark_get => { path => ['network'], want => { outsider => 404, member => 200 } },
+    network_read_mark_set => { path => ['network'], body => { number => 0 },
+        want => { outsider => 404, member => 200 } },
     ws_ticket_create => { want => { outsider => qr/20[01]/ } },
 );
 
@@ -145,6 +156,12 @@ my @caller = (@ladder, sort keys %as);
 
 sub fresh_invite {
     return $w->must(201, 'invites_create', as => 'owner', path => [ $home->{tenant} ])->{id};
+}
+
+# one of the member's, in the network
+sub fresh_message {
+    return $w->must(201, 'network_messages_create', as => 'member', path => [ $home->{network} ],
+        body => { content => 'fresh' })->{id};
 }
 
 sub values_of {
