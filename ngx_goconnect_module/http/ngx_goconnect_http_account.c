@@ -1,3 +1,4 @@
+#include "http/ngx_goconnect_agentless.h"
 #include "http/ngx_goconnect_http_steps.h"
 
 
@@ -63,10 +64,47 @@ ngx_goconnect_step_refresh_before(ngx_goconnect_http_ctx_t *ctx)
 }
 
 
+static ngx_int_t
+ngx_goconnect_device_key_problem(ngx_goconnect_http_ctx_t *ctx,
+                                 const char *code, const char *detail)
+{
+    return ngx_goconnect_http_problem_fields(
+        ctx, json_pack("[{ssssss}]", "field", "public_key", "code", code,
+                       "detail", detail));
+}
+
+
+/* A device without an agent has no session, and a key that we make. */
 ngx_int_t
 ngx_goconnect_step_device_before(ngx_goconnect_http_ctx_t *ctx)
 {
-    return ngx_goconnect_http_secret(ctx, "refresh_hash");
+    json_t *public_key;
+
+    public_key = json_object_get(ctx->body, "public_key");
+
+    if (!json_is_false(json_object_get(ctx->body, "agent"))) {
+        return public_key != NULL
+                   ? ngx_goconnect_http_secret(ctx, "refresh_hash")
+                   : ngx_goconnect_device_key_problem(
+                         ctx, "required", "The agent of a device has a key.");
+    }
+
+    if (public_key != NULL) {
+        return ngx_goconnect_device_key_problem(
+            ctx, "not_allowed",
+            "The server makes the key of a device without an agent.");
+    }
+
+    return ngx_goconnect_agentless_identity(ctx->body);
+}
+
+
+ngx_int_t
+ngx_goconnect_step_device_after(ngx_goconnect_http_ctx_t *ctx)
+{
+    return json_is_false(json_object_get(ctx->body, "agent"))
+               ? NGX_OK
+               : ngx_goconnect_step_tokens_after(ctx);
 }
 
 

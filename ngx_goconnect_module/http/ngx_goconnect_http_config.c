@@ -1,3 +1,4 @@
+#include "http/ngx_goconnect_http_config.h"
 #include "http/ngx_goconnect_http_steps.h"
 
 
@@ -7,70 +8,7 @@
  */
 
 
-/* A text that grows; failed stays set once memory was short. */
-typedef struct {
-    ngx_pool_t *pool;
-    u_char *data;
-    size_t len;
-    size_t size;
-    ngx_uint_t failed;
-} ngx_goconnect_text_t;
-
-
-static ngx_uint_t
-ngx_goconnect_text_reserve(ngx_goconnect_text_t *text, size_t len)
-{
-    u_char *data;
-    size_t size;
-
-    if (text->failed || len <= text->size - text->len) {
-        return !text->failed;
-    }
-
-    size = 2 * (text->len + len) + 1024;
-    data = ngx_pnalloc(text->pool, size);
-
-    if (data == NULL) {
-        text->failed = 1;
-        return 0;
-    }
-
-    if (text->len != 0) {
-        ngx_memcpy(data, text->data, text->len);
-    }
-
-    text->data = data;
-    text->size = size;
-
-    return 1;
-}
-
-
-/* Appends strings up to a NULL. */
-static void
-ngx_goconnect_text_add(ngx_goconnect_text_t *text, ...)
-{
-    const char *part;
-    va_list args;
-    size_t len;
-
-    va_start(args, text);
-
-    while ((part = va_arg(args, const char *)) != NULL) {
-        len = strlen(part);
-
-        if (ngx_goconnect_text_reserve(text, len)) {
-            ngx_memcpy(text->data + text->len, part, len);
-            text->len += len;
-        }
-    }
-
-    va_end(args);
-}
-
-
-/* object.NAME as a string, "" if it is null */
-static const char *
+const char *
 ngx_goconnect_config_string(const json_t *object, const char *name)
 {
     const char *value;
@@ -90,6 +28,22 @@ ngx_goconnect_config_prefix(const json_t *network, const char *name)
     slash = strchr(ngx_goconnect_config_string(network, name), '/');
 
     return slash ? slash : "";
+}
+
+
+void
+ngx_goconnect_config_mtu(ngx_goconnect_text_t *text, const json_t *network)
+{
+    json_int_t mtu;
+
+    mtu = json_integer_value(
+        json_object_get(json_object_get(network, "settings"), "mtu"));
+
+    if (mtu > 0) {
+        ngx_goconnect_text_add(text, "MTU = ", NULL);
+        ngx_goconnect_text_number(text, mtu);
+        ngx_goconnect_text_add(text, "\n", NULL);
+    }
 }
 
 
@@ -114,9 +68,6 @@ static void
 ngx_goconnect_config_interface(ngx_goconnect_text_t *text, const json_t *peer,
                                const json_t *network)
 {
-    u_char number[NGX_INT64_LEN + 1];
-    json_int_t mtu;
-
     ngx_goconnect_text_add(
         text, "# GoConnect network ",
         ngx_goconnect_config_string(network, "name"), "\n# peer ",
@@ -130,14 +81,7 @@ ngx_goconnect_config_interface(ngx_goconnect_text_t *text, const json_t *peer,
 
     ngx_goconnect_config_address(text, peer, network, "ip_address", "cidr");
     ngx_goconnect_config_address(text, peer, network, "ip6_address", "cidr6");
-
-    mtu = json_integer_value(
-        json_object_get(json_object_get(network, "settings"), "mtu"));
-
-    if (mtu > 0) {
-        ngx_sprintf(number, "%L%Z", (int64_t) mtu);
-        ngx_goconnect_text_add(text, "MTU = ", (char *) number, "\n", NULL);
-    }
+    ngx_goconnect_config_mtu(text, network);
 }
 
 
@@ -217,60 +161,88 @@ ngx_goconnect_config_text(ngx_goconnect_text_t *text, const json_t *answer)
 }
 
 
-/* JSON only for who names it and not text: a browser or curl gets the file. */
 static ngx_uint_t
-ngx_goconnect_config_wants_json(ngx_http_request_t *r)
+ngx_goconnect_config_named(const ngx_table_elt_t *accept, const char *type)
 {
-    static const char json[] = "application/json";
-    static const char plain[] = "text/plain";
+    return ngx_strlcasestrn(accept->value.data,
+                            accept->value.data + accept->value.len,
+                            (u_char *) type, strlen(type) - 1) != NULL;
+}
+
+
+/*
+ * JSON or a QR code only for who names it and no text: a browser or curl gets
+ * the file.
+ */
+static ngx_goconnect_config_e
+ngx_goconnect_config_wanted(ngx_http_request_t *r)
+{
     ngx_table_elt_t *accept;
 
-#if (NGX_HTTP_HEADERS)
-    accept = r->headers_in.accept;
-#else
-    accept = NULL;
-#endif
+    accept = ngx_goconnect_http_header_in(r, "Accept");
 
-    return accept != NULL &&
-           ngx_strlcasestrn(accept->value.data,
-                            accept->value.data + accept->value.len,
-                            (u_char *) json, sizeof(json) - 2) != NULL &&
-           ngx_strlcasestrn(accept->value.data,
-                            accept->value.data + accept->value.len,
-                            (u_char *) plain, sizeof(plain) - 2) == NULL;
+    if (accept == NULL || ngx_goconnect_config_named(accept, "text/plain") ||
+        ngx_goconnect_config_named(accept, "text/html")) {
+        return NGX_GOCONNECT_CONFIG_TEXT;
+    }
+
+    if (ngx_goconnect_config_named(accept, "application/json")) {
+        return NGX_GOCONNECT_CONFIG_JSON;
+    }
+
+    return ngx_goconnect_config_named(accept, "image/svg+xml")
+               ? NGX_GOCONNECT_CONFIG_SVG
+               : NGX_GOCONNECT_CONFIG_TEXT;
+}
+
+
+static ngx_int_t
+ngx_goconnect_config_agent(ngx_goconnect_http_ctx_t *ctx, const json_t *answer,
+                           ngx_goconnect_config_e kind)
+{
+    ngx_goconnect_text_t text;
+
+    if (kind == NGX_GOCONNECT_CONFIG_SVG) {
+        return ngx_goconnect_http_problem(
+            ctx, NGX_HTTP_CONFLICT, "has_agent",
+            "There is a QR code only for a device without an agent: the "
+            "private key of this one is not the server's.");
+    }
+
+    if (kind == NGX_GOCONNECT_CONFIG_JSON) {
+        return NGX_OK;
+    }
+
+    ngx_goconnect_text_init(&text, ctx->request->pool, 0);
+    ngx_goconnect_config_text(&text, answer);
+
+    ctx->answer.body.data = text.data;
+    ctx->answer.body.len = text.len;
+    ngx_str_set(&ctx->answer.content_type, "text/plain; charset=utf-8");
+
+    return text.failed ? NGX_ERROR : NGX_OK;
 }
 
 
 ngx_int_t
 ngx_goconnect_step_config_after(ngx_goconnect_http_ctx_t *ctx)
 {
-    ngx_goconnect_text_t text;
+    ngx_goconnect_config_e kind;
+    ngx_int_t rc;
     json_t *answer;
 
     ctx->answer.vary_accept = 1;
-
-    if (ngx_goconnect_config_wants_json(ctx->request)) {
-        return NGX_OK;
-    }
+    kind = ngx_goconnect_config_wanted(ctx->request);
 
     answer = ngx_goconnect_http_answer(ctx);
     if (answer == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memzero(&text, sizeof(text));
-    text.pool = ctx->request->pool;
-
-    ngx_goconnect_config_text(&text, answer);
+    rc = json_object_get(answer, "sealed")
+             ? ngx_goconnect_config_agentless(ctx, answer, kind)
+             : ngx_goconnect_config_agent(ctx, answer, kind);
     json_decref(answer);
 
-    if (text.failed) {
-        return NGX_ERROR;
-    }
-
-    ctx->answer.body.data = text.data;
-    ctx->answer.body.len = text.len;
-    ngx_str_set(&ctx->answer.content_type, "text/plain; charset=utf-8");
-
-    return NGX_OK;
+    return rc;
 }

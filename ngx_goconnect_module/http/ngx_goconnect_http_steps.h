@@ -44,6 +44,7 @@ ngx_int_t ngx_goconnect_step_tenant_join_between(ngx_goconnect_http_ctx_t *ctx);
 /* ngx_goconnect_http_account.c */
 ngx_int_t ngx_goconnect_step_refresh_before(ngx_goconnect_http_ctx_t *ctx);
 ngx_int_t ngx_goconnect_step_device_before(ngx_goconnect_http_ctx_t *ctx);
+ngx_int_t ngx_goconnect_step_device_after(ngx_goconnect_http_ctx_t *ctx);
 ngx_int_t ngx_goconnect_step_tokens_after(ngx_goconnect_http_ctx_t *ctx);
 ngx_int_t ngx_goconnect_step_ticket_before(ngx_goconnect_http_ctx_t *ctx);
 ngx_int_t ngx_goconnect_step_ticket_after(ngx_goconnect_http_ctx_t *ctx);
@@ -55,6 +56,9 @@ ngx_int_t ngx_goconnect_step_invite_before(ngx_goconnect_http_ctx_t *ctx);
 ngx_int_t ngx_goconnect_step_invite_after(ngx_goconnect_http_ctx_t *ctx);
 ngx_int_t ngx_goconnect_step_code_before(ngx_goconnect_http_ctx_t *ctx);
 ngx_int_t ngx_goconnect_step_join_before(ngx_goconnect_http_ctx_t *ctx);
+
+/* ngx_goconnect_agentless.c */
+ngx_int_t ngx_goconnect_step_peer_before(ngx_goconnect_http_ctx_t *ctx);
 
 /* ngx_goconnect_http_config.c */
 ngx_int_t ngx_goconnect_step_config_after(ngx_goconnect_http_ctx_t *ctx);

@@ -151,7 +151,8 @@ ngx_goconnect_keys_complete(ngx_conf_t *cf, ngx_str_t *file,
 {
     ngx_uint_t i;
 
-    static const gc_key_purpose_e needed[] = {GC_KEY_JWT, GC_KEY_INVITE};
+    static const gc_key_purpose_e needed[] = {GC_KEY_JWT, GC_KEY_INVITE,
+                                              GC_KEY_SEAL};
 
     for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
 

@@ -15,7 +15,7 @@
  * Reads the ring into cf->pool, which wipes it when it is destroyed.  NULL
  * after having logged what is wrong with the file: its place, its permissions
  * (it belongs to root or to nginx's own user, nobody else may open it), its
- * text, or that it has no jwt or invite key.
+ * text, or that it has no jwt, invite or seal key.
  */
 gc_keys_t *ngx_goconnect_keys_read(ngx_conf_t *cf, ngx_str_t *file);
 

@@ -116,7 +116,7 @@ CREATE VIEW api_1._invites AS
       FROM goconnect.invites i;
 
 CREATE VIEW api_1._devices AS
-    SELECT d.id, d.user_id, d.name, d.platform, d.public_key,
+    SELECT d.id, d.user_id, d.name, d.platform, d.agent, d.public_key,
            s.device_id IS NOT NULL AS online, d.last_seen, d.created_at
       FROM goconnect.devices d
       LEFT JOIN goconnect.presence s ON s.device_id = d.id;
@@ -132,7 +132,8 @@ CREATE VIEW api_1._peers AS
     SELECT p.id, p.network_id, p.device_id, p.user_id, u.username, p.role, p.name,
            host(p.ip_address) AS ip_address, host(p.ip6_address) AS ip6_address,
            p.public_key, p.next_public_key, p.endpoints[1] AS endpoint, p.endpoints,
-           p.home_relay, p.gateway_offered, p.gateway, p.via, p.tags, p.offered_routes,
+           p.home_relay, p.private_key_encrypted IS NULL AS agent, p.gateway_offered,
+           p.gateway, p.via, p.tags, p.offered_routes,
            p.routes, s.device_id IS NOT NULL AS online, p.last_seen, p.created_at
       FROM goconnect.peers p
       JOIN goconnect.users u ON u.id = p.user_id
@@ -150,13 +151,13 @@ $$;
 CREATE FUNCTION api_1._map_peers(network uuid)
 RETURNS TABLE (id uuid, device_id uuid, user_id uuid, username text, role text, name text,
                ip_address text, ip6_address text, public_key text, next_public_key text,
-               endpoint text, endpoints text[], home_relay uuid, gateway boolean, via uuid,
-               tags text[], routes cidr[])
+               endpoint text, endpoints text[], home_relay uuid, agent boolean,
+               gateway boolean, via uuid, tags text[], routes cidr[])
 LANGUAGE sql STABLE AS $$
     SELECT p.id, p.device_id, p.user_id, u.username, p.role, p.name,
            host(p.ip_address), host(p.ip6_address),
            p.public_key, p.next_public_key, p.endpoints[1], p.endpoints,
-           p.home_relay, p.gateway, p.via, p.tags, p.routes
+           p.home_relay, p.private_key_encrypted IS NULL, p.gateway, p.via, p.tags, p.routes
       FROM goconnect.peers p
       JOIN goconnect.users u ON u.id = p.user_id
      WHERE p.network_id = network

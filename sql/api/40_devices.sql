@@ -57,7 +57,8 @@ $$;
 
 -- body: name, platform, public_key, refresh_hash. The key names the device: a
 -- user who logs in again on it gets a new session for the same one, and its
--- older sessions end.
+-- older sessions end. With agent: false the key is of the module's making and
+-- there is no session.
 CREATE FUNCTION api_1.devices_create(ctx api_1.ctx, body jsonb) RETURNS api_1.reply
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
@@ -67,6 +68,7 @@ DECLARE
     new goconnect.devices;
     device uuid;
     session uuid;
+    has_agent boolean := coalesce((body -> 'agent')::boolean, true);
     evs api_1.event[] := '{}';
 BEGIN
     r := api_1._user(ctx);
@@ -81,7 +83,9 @@ BEGIN
     SELECT d.* INTO old FROM goconnect.devices d
      WHERE d.public_key = body ->> 'public_key'
        FOR NO KEY UPDATE;
-    IF old.user_id <> ctx.user_id THEN
+    IF old.id IS NOT NULL
+       AND (old.user_id <> ctx.user_id OR NOT old.agent OR NOT has_agent)
+    THEN
         RETURN api_1._refuse(409, 'key_in_use', 'This public key is in use.');
     END IF;
     IF old.id IS NOT NULL THEN
@@ -100,12 +104,15 @@ BEGIN
         IF (SELECT count(*) FROM goconnect.devices d WHERE d.user_id = ctx.user_id) >= 1000 THEN
             RETURN api_1._refuse(409, 'limit_reached', 'You have 1,000 devices already.');
         END IF;
-        INSERT INTO goconnect.devices AS d (user_id, name, platform, public_key)
-        VALUES (ctx.user_id, btrim(body ->> 'name'), body ->> 'platform', body ->> 'public_key')
+        INSERT INTO goconnect.devices AS d (user_id, name, platform, public_key, agent)
+        VALUES (ctx.user_id, btrim(body ->> 'name'), body ->> 'platform', body ->> 'public_key',
+                has_agent)
         RETURNING d.* INTO new;
         device := new.id;
     END IF;
-    session := api_1._start_session(ctx, ctx.user_id, device, body ->> 'refresh_hash');
+    IF has_agent THEN
+        session := api_1._start_session(ctx, ctx.user_id, device, body ->> 'refresh_hash');
+    END IF;
     PERFORM api_1._audit(ctx, NULL,
         CASE WHEN old.id IS NULL THEN 'device.create' ELSE 'device.login' END, 'device', device,
         api_1._changes(CASE WHEN old.id IS NOT NULL THEN to_jsonb(old) END, to_jsonb(new))

@@ -169,6 +169,9 @@ $$;
 
 -- body: device_id (implied by device scope), public_key, name?, endpoints?.
 -- Posted again by the same device it replaces key, name and endpoints.
+-- Without public_key there is made: {id, public_key, private_key}, for a device
+-- without an agent: the private key is sealed for the peer of that id. Such a
+-- one keeps the key that it has.
 CREATE FUNCTION api_1.peers_create(ctx api_1.ctx, network uuid, body jsonb)
 RETURNS api_1.reply
 LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -185,6 +188,7 @@ DECLARE
     peer uuid;
     ip inet;
     clash text;
+    wg_key text := body ->> 'public_key';
     evs api_1.event[];
 BEGIN
     r := api_1._any(ctx);
@@ -209,7 +213,7 @@ BEGIN
     ELSIF ctx.device_id <> device THEN
         RETURN api_1._refuse(403, 'forbidden', 'A device speaks only for itself.');
     END IF;
-    SELECT x.id, x.name, x.public_key INTO d FROM goconnect.devices x
+    SELECT x.id, x.name, x.agent INTO d FROM goconnect.devices x
      WHERE x.id = device AND x.user_id = ctx.user_id
        FOR NO KEY UPDATE;
     IF NOT FOUND AND ctx.device_id IS NOT NULL THEN
@@ -217,7 +221,13 @@ BEGIN
     ELSIF NOT FOUND AND device IS NOT NULL THEN
         errs := errs || api_1._wrong('device_id', 'unknown', 'You have no such device.');
     END IF;
-    IF api_1._is_key(body ->> 'public_key') IS NOT TRUE THEN
+    IF NOT d.agent AND wg_key IS NOT NULL THEN
+        errs := errs || api_1._wrong('public_key', 'not_allowed',
+            'The server makes the key of a device without an agent.');
+    ELSIF wg_key IS NULL AND (d.agent OR NOT body ? 'made') THEN
+        errs := errs || api_1._wrong('public_key', 'required',
+            'The agent of a device makes its key.');
+    ELSIF d.agent IS NOT FALSE AND NOT api_1._is_key(wg_key) THEN
         errs := errs || api_1._wrong('public_key', 'invalid',
             'A key is 32 bytes in base64 (44 characters), not all zero.');
     END IF;
@@ -233,8 +243,11 @@ BEGIN
 
     SELECT p.* INTO old FROM goconnect.peers p
      WHERE p.network_id = network AND p.device_id = device;
+    IF NOT d.agent THEN
+        wg_key := coalesce(old.public_key, body #>> '{made,public_key}');
+    END IF;
     IF EXISTS (SELECT FROM goconnect.peer_keys k
-                WHERE k.public_key = body ->> 'public_key' AND k.peer_id IS DISTINCT FROM old.id)
+                WHERE k.public_key = wg_key AND k.peer_id IS DISTINCT FROM old.id)
     THEN
         RETURN api_1._refuse(409, 'key_in_use', 'This public key is in use.');
     END IF;
@@ -244,15 +257,15 @@ BEGIN
 
     IF old.id IS NOT NULL THEN
         peer := old.id;
-        IF old.public_key = body ->> 'public_key'
+        IF old.public_key = wg_key
            AND old.name = coalesce(body ->> 'name', old.name)
            AND (NOT body ? 'endpoints' OR old.endpoints = e.list)
         THEN
             RETURN api_1._ok(200, api_1._peer_object(peer), api_1._etag(old.rev));
         END IF;
         UPDATE goconnect.peers p
-           SET public_key = body ->> 'public_key',
-               next_public_key = CASE WHEN old.public_key = body ->> 'public_key'
+           SET public_key = wg_key,
+               next_public_key = CASE WHEN old.public_key = wg_key
                                       THEN old.next_public_key END,
                name = coalesce(body ->> 'name', old.name),
                endpoints = CASE WHEN body ? 'endpoints' THEN e.list ELSE old.endpoints END
@@ -264,6 +277,10 @@ BEGIN
     ELSE
         SELECT w.cidr, w.cidr6, w.mode, w.tenant_id INTO n
           FROM goconnect.networks w WHERE w.id = network;
+        IF NOT d.agent AND n.mode = 'l2' THEN
+            RETURN api_1._refuse(409, 'agent_required',
+                'A network of mode l2 is for devices with an agent.');
+        END IF;
         -- one device cannot stand in two networks with the same addresses
         SELECT w.name INTO clash
           FROM goconnect.peers p
@@ -284,11 +301,15 @@ BEGIN
         IF ip IS NULL THEN
             RETURN api_1._refuse(409, 'network_full', 'The network has no address left.');
         END IF;
-        INSERT INTO goconnect.peers AS p (tenant_id, network_id, device_id, user_id, name,
-                                          ip_address, ip6_address, public_key, endpoints)
-        VALUES (n.tenant_id, network, device, ctx.user_id,
+        INSERT INTO goconnect.peers AS p (id, tenant_id, network_id, device_id, user_id, name,
+                                          ip_address, ip6_address, public_key,
+                                          private_key_encrypted, via, endpoints)
+        VALUES (CASE WHEN d.agent THEN gen_random_uuid() ELSE (body #>> '{made,id}')::uuid END,
+                n.tenant_id, network, device, ctx.user_id,
                 coalesce(body ->> 'name', api_1._free_name(network, d.name)), ip,
-                api_1._address(n.cidr6, ip - network(n.cidr)::inet), body ->> 'public_key',
+                api_1._address(n.cidr6, ip - network(n.cidr)::inet), wg_key,
+                CASE WHEN NOT d.agent THEN decode(body #>> '{made,private_key}', 'hex') END,
+                CASE WHEN NOT d.agent THEN api_1._gateway(network) END,
                 e.list)
         RETURNING p.* INTO new;
         peer := new.id;
@@ -319,7 +340,8 @@ BEGIN
     IF r.status IS NOT NULL THEN
         RETURN r;
     END IF;
-    SELECT x.network_id, x.device_id, x.user_id, x.rev INTO p
+    SELECT x.network_id, x.device_id, x.user_id,
+           x.private_key_encrypted IS NULL AS agent INTO p
       FROM goconnect.peers x,
            api_1._network_access(ctx.user_id, x.network_id) a
      WHERE x.id = peer AND (a.joined OR a.tenant_rank >= 3 AND ctx.device_id IS NULL);
@@ -329,9 +351,14 @@ BEGIN
     IF p.user_id <> ctx.user_id OR ctx.device_id <> p.device_id THEN
         RETURN api_1._refuse(403, 'forbidden', 'Only the device''s own user gets its configuration.');
     END IF;
+    IF NOT p.agent THEN
+        RETURN api_1._agentless_config(ctx, peer);
+    END IF;
     RETURN api_1._ok(200, json_build_object(
         'peer', api_1._peer_object(peer),
         'network', api_1._network_object(p.network_id, ctx.user_id),
+        'private_key', NULL,
+        'gateway', NULL,
         'peers', (SELECT coalesce(json_agg(row_to_json(o)), '[]'::json)
                     FROM (SELECT v.* FROM api_1._peers v
                            WHERE v.network_id = p.network_id AND v.id <> peer

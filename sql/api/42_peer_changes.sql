@@ -128,26 +128,6 @@ BEGIN
 END
 $$;
 
--- What a gateway that comes, changes or goes means to the network: the one
--- before it is none any more. Returns the peers whose place in the map changes.
-CREATE FUNCTION api_1._gateway_before(network uuid, peer uuid, wanted boolean)
-RETURNS uuid[]
-LANGUAGE plpgsql AS $$
-DECLARE
-    changed uuid[] := '{}';
-BEGIN
-    IF wanted THEN
-        WITH u AS (
-            UPDATE goconnect.peers p SET gateway = false
-             WHERE p.network_id = network AND p.gateway AND p.id <> peer
-            RETURNING p.id
-        )
-        SELECT coalesce(array_agg(u.id), '{}') INTO changed FROM u;
-    END IF;
-    RETURN changed;
-END
-$$;
-
 -- What is wrong with the members of a body that this file does not store as
 -- they are.
 CREATE FUNCTION api_1._check_peer(body jsonb) RETURNS json[]
@@ -192,6 +172,7 @@ DECLARE
     approved record;
     old goconnect.peers;
     new goconnect.peers;
+    gateway uuid;
     changed uuid[];
     evs api_1.event[] := '{}';
 BEGIN
@@ -237,6 +218,9 @@ BEGIN
     IF cardinality(errs) > 0 THEN
         RETURN api_1._invalid(errs);
     END IF;
+    IF old.private_key_encrypted IS NOT NULL AND body -> 'gateway_offered' = 'true' THEN
+        RETURN api_1._refuse(409, 'no_agent', 'A device without an agent cannot be a gateway.');
+    END IF;
     IF api_1._name_taken(a.network_id, body ->> 'name', peer, a.device_id, a.user_id) THEN
         RETURN api_1._refuse(409, 'name_taken', 'The network has a peer of this name.');
     END IF;
@@ -249,21 +233,18 @@ BEGIN
         RETURN api_1._refuse(409, 'limit_reached', 'A network has at most 256 tags.');
     END IF;
 
-    changed := api_1._gateway_before(a.network_id, peer, (body ->> 'gateway')::boolean);
+    gateway := api_1._gateway(a.network_id);
+    changed := api_1._gateway_change(old, body);
     PERFORM api_1._set_routes(ctx, peer, offered.list, approved.list);
     UPDATE goconnect.peers p
-       SET name = x.name, tags = x.tags, gateway_offered = x.offered,
-           gateway = x.offered AND x.gateway
+       SET name = x.name, tags = x.tags
       FROM (SELECT coalesce(body ->> 'name', old.name) AS name,
                    CASE WHEN body ? 'tags'
                         THEN ARRAY(SELECT DISTINCT t
                                      FROM jsonb_array_elements_text(body -> 'tags') t ORDER BY t)
-                        ELSE old.tags END AS tags,
-                   coalesce((body ->> 'gateway_offered')::boolean, old.gateway_offered) AS offered,
-                   coalesce((body ->> 'gateway')::boolean, old.gateway) AS gateway) x
+                        ELSE old.tags END AS tags) x
      WHERE p.id = peer
-       AND (p.name, p.tags, p.gateway_offered, p.gateway)
-           IS DISTINCT FROM (x.name, x.tags, x.offered, x.offered AND x.gateway);
+       AND (p.name, p.tags) IS DISTINCT FROM (x.name, x.tags);
     SELECT p.* INTO new FROM goconnect.peers p WHERE p.id = peer;
     IF new.tags <> old.tags THEN
         PERFORM api_1._keep_tags(a.network_id, new.tags);
@@ -290,6 +271,8 @@ BEGIN
     END IF;
     PERFORM api_1._audit(ctx, a.tenant_id, 'peer.update', 'peer', peer,
         jsonb_build_object('network_id', a.network_id)
+            || CASE WHEN gateway <> peer AND new.gateway
+               THEN jsonb_build_object('gateway_before', gateway) ELSE '{}' END
             || api_1._changes(to_jsonb(old), to_jsonb(new)));
     RETURN api_1._ok(200, api_1._peer_object(peer), api_1._etag(new.rev), NULL,
                      api_1._publish(evs));

@@ -168,7 +168,8 @@ while ($def =~ /GC_CONSTRAINT\(\w+,\s*(\d+),\s*"(\w+)"/g) {
     $1 == 422 ? $field_code{$2}++ : $code{"$1 $2"}++;
 }
 my %constant = (BAD_REQUEST => 400, UNAUTHORIZED => 401, FORBIDDEN => 403, NOT_FOUND => 404,
-    NOT_ALLOWED => 405, PRECONDITION_FAILED => 412, REQUEST_ENTITY_TOO_LARGE => 413,
+    NOT_ALLOWED => 405, CONFLICT => 409,
+    PRECONDITION_FAILED => 412, REQUEST_ENTITY_TOO_LARGE => 413,
     UNSUPPORTED_MEDIA_TYPE => 415, INTERNAL_SERVER_ERROR => 500);
 while ($c =~ /http_problem\(\s*ctx,\s*NGX_HTTP_(\w+),\s*"(\w+)"/g) {
     $code{ ($constant{$1} // $1) . " $2" }++;

@@ -83,7 +83,7 @@ SELECT is(t.said(api_1.peers_update(:'box', :'boxp', '{"routes": []}')), '200', 
 SELECT is(t.said(api_1.peers_update(:'admin', :'boxp', '{"gateway": true}')), '422 invalid_fields gateway:invalid', 'no gateway that does not offer itself');
 SELECT is(t.events(api_1.peers_update(:'box', :'boxp', '{"gateway_offered": true}')), 'peer@network/staff', 'it offers itself');
 SELECT is(t.value(api_1.peers_update(:'admin', :'boxp', '{"gateway": true}'), 'gateway'), 'true', 'and is made one');
-SELECT is(t.said(api_1.peers_update(:'desk', :'deskp', '{"gateway_offered": true}')), '200', 'another one');
+SELECT is(t.said(api_1.peers_update(:'admin', :'deskp', '{"gateway_offered": true, "gateway": false}')), '200', 'another one');
 SELECT * FROM api_1.peers_update(:'admin', :'deskp', '{"gateway": true}') \gset r_
 SELECT is((SELECT string_agg(id::text, ',') FROM goconnect.peers WHERE network_id = :'lan' AND gateway), :'deskp', 'there is one');
 SELECT is(json_array_length(:'r_events'::json #> '{0,data,upsert}'), 2, '... and the map says both');
