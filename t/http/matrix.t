@@ -37,6 +37,13 @@ my %expected = (
         want => { outsider => 404, pending => 403, admin => 200 } },
     tenants_delete => { path => ['tenant'], match => $NEVER,
         want => { outsider => 404, pending => 403, owner => 412 } },
+    tenants_join => { path => sub { own_tenant($_[0]) }, body => {},
+        want => { outsider => 404, pending => 200, member => 200 } },
+    tenants_leave => { path => sub { own_tenant($_[0]) },
+        want => { outsider => 404, pending => 204, owner => 409 } },
+    tenants_transfer => { path => ['tenant'], body => { user_id => $UNKNOWN },
+        swap => { user_id => 422 },
+        want => { outsider => 404, pending => 403, owner => 422 } },
     members_list => { path => ['tenant'],
         want => { outsider => 404, pending => 403, member => 200 } },
     members_add => { path => ['tenant'], body => { username => 'nobody-here' },
@@ -47,6 +54,12 @@ my %expected = (
                 . "WHERE tenant_id = '$home->{tenant}' AND user_id = '$w->{user}{pending}{id}' "
                 . 'AND network_id IS NULL') if $_[0] eq 'pending';
         } },
+    members_get => { path => [ 'tenant', 'user' ],
+        want => { outsider => 404, pending => 403, member => 200 } },
+    members_update => { path => [ 'tenant', 'user' ], body => { role => 'member' },
+        want => { outsider => 404, pending => 403, admin => 200 } },
+    members_remove => { path => [ 'tenant', 'user' ], match => $NEVER,
+        want => { outsider => 404, pending => 403, moderator => 412 } },
     networks_list => { path => ['tenant'],
         want => { outsider => 404, pending => 403, member => 200 } },
     networks_create => { path => ['tenant'], body => sub { { name => "N $_[0]" } },
@@ -162,6 +175,18 @@ sub fresh_invite {
 sub fresh_message {
     return $w->must(201, 'network_messages_create', as => 'member', path => [ $home->{network} ],
         body => { content => 'fresh' })->{id};
+}
+
+# A tenant of its own for the caller, who stands in it as he does at home.
+sub own_tenant {
+    my ($who) = @_;
+    my $tenant = $w->must(201, 'tenants_create', as => 'owner', body => { name => "Of $who" })->{id};
+    my ($role) = grep { $_ eq $who } qw(member moderator admin);
+    my $status = $who eq 'pending' ? 'pending' : $who eq 'banned' ? 'banned' : 'active';
+    $s->sql('INSERT INTO goconnect.memberships (tenant_id, user_id, role, status, joined_at) '
+        . "VALUES ('$tenant', '$w->{user}{$who}{id}', '" . ($role // 'member') . "', '$status', now())")
+        if $role || $who =~ /^(?:pending|banned|barred)\z/;
+    return $tenant;
 }
 
 sub values_of {

@@ -72,9 +72,11 @@ my $cursor = "50, (extract(epoch FROM now() - interval '2 hours') * 1000000)::bi
 my %call = (
     auth_me => [''],
     tenants_list => [ "'mine', NULL, $page", "'public', NULL, $page", "'public', 'community 99', $page",
+        "'public', 'z', $page",
         "'public', NULL, $cursor" ],
     tenants_get => [ $at{tenant} ],
     members_list => [ "$at{tenant}, $page", "$at{tenant}, $cursor" ],
+    members_get => [ "$at{tenant}, " . $id->(user => 1) ],
     networks_list => [ "$at{tenant}, $page" ],
     networks_get => [ $at{network} ],
     network_members_list => [ "$at{network}, $page", "$at{network}, $cursor" ],
