@@ -514,6 +514,7 @@ ngx_http_goconnect_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_goconnect_http_events_handler = ngx_goconnect_live_publish;
+    ngx_goconnect_metrics_init_process(gmcf->metrics);
 
     if (ngx_goconnect_auth_init_process(cycle) != NGX_OK ||
         ngx_goconnect_http_init_process(cycle) != NGX_OK ||

@@ -15,6 +15,7 @@
 
 #include "core/gc_keys.h"
 #include "pg/ngx_goconnect_pg.h"
+#include "shm/ngx_goconnect_metrics.h"
 
 
 typedef struct {
@@ -24,6 +25,7 @@ typedef struct {
     ngx_str_t public_url;      /* no slash at its end; empty: not configured */
     ngx_array_t *cors_origins; /* of ngx_str_t; NULL: none */
     ngx_thread_pool_t *thread_pool;
+    ngx_goconnect_metrics_t *metrics;
 
     unsigned used : 1; /* some location is ours */
 } ngx_goconnect_main_conf_t;

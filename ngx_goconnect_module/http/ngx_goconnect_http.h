@@ -18,9 +18,11 @@
 ngx_int_t ngx_goconnect_http_handler(ngx_http_request_t *r);
 
 /*
- * For the root file, in this order: adds the variable $goconnect_route (the
- * path of the route with its parameters' names, for access logs), and in a
- * worker offers the statements of routes.def to the pool.
+ * For the root file, in this order: adds the variables for access logs
+ * ($goconnect_route, the path of the route with its parameters' names;
+ * $goconnect_user, who asked; $goconnect_database_time, in seconds), asks for
+ * the zone of /metrics, and in a worker offers the statements of routes.def to
+ * the pool.
  */
 ngx_int_t ngx_goconnect_http_preconfiguration(ngx_conf_t *cf);
 ngx_int_t ngx_goconnect_http_postconfiguration(ngx_conf_t *cf);

@@ -1,5 +1,7 @@
 #include "http/ngx_goconnect_http_request.h"
 
+#include "shm/ngx_goconnect_metrics.h"
+
 
 /* Columns of every function's answer */
 enum {
@@ -178,6 +180,7 @@ ngx_goconnect_http_call_done(ngx_goconnect_pg_call_t *call)
 
     ctx = call->data;
     ctx->call = NULL;
+    ctx->database_time += ngx_goconnect_metrics_clock() - ctx->asked_at;
 
     ngx_http_set_log_request(ctx->request->connection->log, ctx->request);
 
@@ -208,6 +211,7 @@ ngx_goconnect_http_call(ngx_goconnect_http_ctx_t *ctx,
     ngx_int_t rc;
 
     ctx->request->connection->log->action = "asking the database";
+    ctx->asked_at = ngx_goconnect_metrics_clock();
 
     call = ngx_goconnect_pg_call_create(statement);
     if (call == NULL) {

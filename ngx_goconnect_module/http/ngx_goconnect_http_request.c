@@ -487,50 +487,6 @@ ngx_goconnect_http_handler(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
-ngx_goconnect_http_route_variable(ngx_http_request_t *r,
-                                  ngx_http_variable_value_t *value,
-                                  uintptr_t data)
-{
-    ngx_goconnect_http_ctx_t *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_goconnect_module);
-
-    (void) data;
-
-    if (r->content_handler != ngx_goconnect_http_handler || ctx == NULL ||
-        ctx->route == NULL) {
-        value->not_found = 1;
-        return NGX_OK;
-    }
-
-    value->data = (u_char *) ctx->route->path;
-    value->len = (unsigned) ngx_strlen(ctx->route->path) & 0xfffffff;
-    value->valid = 1;
-    value->no_cacheable = 1;
-    value->not_found = 0;
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_goconnect_http_preconfiguration(ngx_conf_t *cf)
-{
-    ngx_str_t name = ngx_string("goconnect_route");
-    ngx_http_variable_t *variable;
-
-    variable = ngx_http_add_variable(cf, &name, NGX_HTTP_VAR_NOCACHEABLE);
-    if (variable == NULL) {
-        return NGX_ERROR;
-    }
-
-    variable->get_handler = ngx_goconnect_http_route_variable;
-
-    return NGX_OK;
-}
-
-
 ngx_int_t
 ngx_goconnect_http_postconfiguration(ngx_conf_t *cf)
 {
@@ -539,8 +495,11 @@ ngx_goconnect_http_postconfiguration(ngx_conf_t *cf)
     ngx_goconnect_http_request_id_index =
         ngx_http_get_variable_index(cf, &name);
 
-    return ngx_goconnect_http_request_id_index == NGX_ERROR ? NGX_ERROR
-                                                            : NGX_OK;
+    if (ngx_goconnect_http_request_id_index == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    return ngx_goconnect_http_measure(cf);
 }
 
 

@@ -9,6 +9,7 @@
  *   call      one call to the database and what can go wrong with it
  *   reply     the answer's head and body
  *   problem   every refusal (RFC 9457)
+ *   measure   what logs and /metrics tell of it
  *
  * Unless said otherwise functions return NGX_OK: go on; NGX_DONE: something is
  * awaited, which goes on by itself; NGX_DECLINED: the client has been answered,
@@ -68,6 +69,8 @@ struct ngx_goconnect_http_ctx_s {
 
     ngx_str_t ctx_param;
     ngx_goconnect_pg_call_t *call; /* in flight */
+    uint64_t asked_at;             /* ngx_goconnect_metrics_clock() */
+    uint64_t database_time;        /* microseconds of all calls */
     PGresult *res;                 /* holds the answer's strings */
     ngx_goconnect_http_answer_t answer;
 
@@ -97,6 +100,14 @@ ngx_int_t ngx_goconnect_http_run(ngx_goconnect_http_ctx_t *ctx, ngx_int_t rc);
 
 /* The same after a wait outside of nginx's request events; finalizes too. */
 void ngx_goconnect_http_continue(ngx_goconnect_http_ctx_t *ctx, ngx_int_t rc);
+
+/* measure */
+
+/*
+ * Has every request of the API counted when it ends, in a zone that the
+ * configuration gets in `metrics`. NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_goconnect_http_measure(ngx_conf_t *cf);
 
 /* cors */
 

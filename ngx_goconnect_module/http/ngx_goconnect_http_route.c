@@ -73,6 +73,37 @@ static ngx_goconnect_route_statements_t
     ngx_goconnect_route_table[NGX_GOCONNECT_NROUTES];
 
 
+ngx_str_t *
+ngx_goconnect_route_names(ngx_conf_t *cf, ngx_uint_t *n)
+{
+    ngx_str_t *names;
+    ngx_uint_t i;
+
+    *n = NGX_GOCONNECT_NROUTES + 1;
+
+    names = ngx_palloc(cf->pool, *n * sizeof(ngx_str_t));
+    if (names == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < NGX_GOCONNECT_NROUTES; i++) {
+        names[i] = ngx_goconnect_routes[i].name;
+    }
+
+    ngx_str_set(&names[i], "none");
+
+    return names;
+}
+
+
+ngx_uint_t
+ngx_goconnect_route_number(const ngx_goconnect_route_t *route)
+{
+    return route ? (ngx_uint_t) (route - ngx_goconnect_routes)
+                 : NGX_GOCONNECT_NROUTES;
+}
+
+
 const ngx_goconnect_route_t *
 ngx_goconnect_route_find(unsigned method, const ngx_str_t *path,
                          gc_router_match_t *match)

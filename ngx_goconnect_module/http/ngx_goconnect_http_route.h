@@ -124,6 +124,15 @@ typedef struct {
 
 
 /*
+ * The names of all rows in their order, and one more, "none", in cf->pool;
+ * NULL: no memory.
+ */
+ngx_str_t *ngx_goconnect_route_names(ngx_conf_t *cf, ngx_uint_t *n);
+
+/* A row's place among them; of NULL, the last. */
+ngx_uint_t ngx_goconnect_route_number(const ngx_goconnect_route_t *route);
+
+/*
  * The row for method bits and path, or NULL with match->methods telling what
  * the path does offer.
  */

@@ -5,6 +5,7 @@
 
 #include "http/ngx_goconnect_auth.h"
 #include "http/ngx_goconnect_conf.h"
+#include "shm/ngx_goconnect_metrics.h"
 
 
 #define NGX_GOCONNECT_PASSWORD_QUEUE 32      /* jobs of a worker */
@@ -108,6 +109,7 @@ ngx_goconnect_password_start(ngx_http_request_t *r, ngx_str_t *password,
     /* our own bound, since nginx's queue logs an error when it is full */
 
     if (ngx_goconnect_password_jobs >= NGX_GOCONNECT_PASSWORD_QUEUE) {
+        ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_LIMIT_HASHES, 1);
         return NGX_BUSY;
     }
 
@@ -116,7 +118,9 @@ ngx_goconnect_password_start(ngx_http_request_t *r, ngx_str_t *password,
         return NGX_ERROR;
     }
 
-    ngx_goconnect_password_jobs++;
+    ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_HASHES, 1);
+    ngx_goconnect_metric_set(NGX_GOCONNECT_METRIC_HASHES_WAITING,
+                             ++ngx_goconnect_password_jobs);
 
     job->cleanup = ngx_http_cleanup_add(r, 0);
     if (job->cleanup == NULL) {
@@ -351,7 +355,8 @@ ngx_goconnect_password_end(ngx_goconnect_password_job_t *job, ngx_int_t rc)
 static void
 ngx_goconnect_password_free(ngx_goconnect_password_job_t *job)
 {
-    ngx_goconnect_password_jobs--;
+    ngx_goconnect_metric_set(NGX_GOCONNECT_METRIC_HASHES_WAITING,
+                             --ngx_goconnect_password_jobs);
     ngx_explicit_memzero(job, sizeof(ngx_goconnect_password_job_t));
     ngx_free(job);
 }

@@ -36,6 +36,8 @@ static const ngx_goconnect_pg_statement_t ngx_goconnect_live_table[] = {
     {ngx_string("live_tenant_chat"),
      ngx_string(NGX_GOCONNECT_LIVE_ROW "tenant_messages_create($1, $2, $3)"),
      NGX_GOCONNECT_PG_WRITE},
+    {ngx_string("live_figures"),
+     ngx_string(NGX_GOCONNECT_LIVE_ROW "ws_figures()"), NGX_GOCONNECT_PG_READ},
     {ngx_string("live_bell"),
      ngx_string("SELECT count(pg_catalog.pg_notify('goconnect', p)) "
                 "FROM unnest($1::text[]) p"),
@@ -195,7 +197,8 @@ ngx_goconnect_live_init_process(ngx_cycle_t *cycle)
         ngx_goconnect_sub_init(cycle) != NGX_OK ||
         ngx_goconnect_netmap_init(cycle) != NGX_OK ||
         ngx_goconnect_presence_init(cycle) != NGX_OK ||
-        ngx_goconnect_sweep_init(cycle) != NGX_OK) {
+        ngx_goconnect_sweep_init(cycle) != NGX_OK ||
+        ngx_goconnect_figures_init(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -49,6 +49,7 @@ typedef struct {
     ngx_goconnect_bell_t *head; /* to be rung */
     ngx_goconnect_bell_t *tail;
     size_t bytes;
+    uint64_t rung_at; /* the last batch */
     unsigned flying : 1;
 } ngx_goconnect_bus_t;
 
@@ -89,6 +90,9 @@ ngx_goconnect_bus_set_state(ngx_goconnect_bus_state_e state)
 
     bus->state = state;
     ngx_add_timer(&bus->timer, timeout);
+
+    ngx_goconnect_metric_set(NGX_GOCONNECT_METRIC_BUS_UP,
+                             state >= NGX_GOCONNECT_BUS_READY);
 }
 
 
@@ -124,6 +128,7 @@ ngx_goconnect_bus_fail(const char *what)
     }
 
     message = bus->pg ? PQerrorMessage(bus->pg) : "";
+    ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_BUS_FAILED, 1);
 
     ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                   "goconnect: the bus is down, %s: %*s", what,
@@ -218,6 +223,9 @@ ngx_goconnect_bus_notified(const PGnotify *notify)
 
     if (text.len > tag && text.data[0] != '{' && text.data[tag] == ' ') {
         if (ngx_memcmp(text.data, ngx_goconnect_live_worker.tag, tag) == 0) {
+            ngx_goconnect_metric_set(NGX_GOCONNECT_METRIC_BUS_LAG,
+                                     ngx_goconnect_metrics_clock() -
+                                         ngx_goconnect_bus.rung_at);
             return;
         }
 
@@ -225,6 +233,7 @@ ngx_goconnect_bus_notified(const PGnotify *notify)
         text.len -= tag + 1;
     }
 
+    ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_BELLS_HEARD, 1);
     ngx_goconnect_event_incoming(text);
 }
 
@@ -458,6 +467,7 @@ ngx_goconnect_bus_fly(void)
         }
 
         bus->flying = 1;
+        bus->rung_at = ngx_goconnect_metrics_clock();
     }
 }
 
@@ -475,6 +485,7 @@ ngx_goconnect_bus_send(gc_slice_t text)
 
     if (len > NGX_GOCONNECT_BUS_PAYLOAD_MAX ||
         bus->bytes + len > NGX_GOCONNECT_BUS_QUEUE_MAX) {
+        ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_BELLS_LOST, 1);
         return;
     }
 
@@ -487,6 +498,8 @@ ngx_goconnect_bus_send(gc_slice_t text)
                    sizeof(ngx_goconnect_live_worker.tag) - 1);
     *p++ = ' ';
     ngx_memcpy(p, text.data, text.len);
+
+    ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_BELLS_RUNG, 1);
 
     bell->next = NULL;
     bell->len = len;

@@ -181,6 +181,7 @@ ngx_goconnect_hello_watch(ngx_goconnect_session_t *s)
     if (claim->device[0] == '\0') {
         if (ngx_goconnect_limit_user(claim->user) >=
             NGX_GOCONNECT_SESSIONS_USER) {
+            ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_LIMIT_SOCKETS, 1);
             return NGX_DECLINED;
         }
 
@@ -204,6 +205,7 @@ ngx_goconnect_hello_watch(ngx_goconnect_session_t *s)
 
         ngx_queue_insert_tail(&topic->watchers, &s->device_queue);
         s->device_topic = topic;
+        ngx_goconnect_figures_device(1);
     }
 
     ngx_free(s->claim);

@@ -18,6 +18,7 @@
 #include "http/ngx_goconnect_http.h"
 #include "live/ngx_goconnect_live.h"
 #include "pg/ngx_goconnect_pg.h"
+#include "shm/ngx_goconnect_metrics.h"
 #include "ws/ngx_goconnect_ws.h"
 
 
@@ -187,6 +188,7 @@ typedef enum {
     NGX_GOCONNECT_LIVE_ENDPOINTS,
     NGX_GOCONNECT_LIVE_NETWORK_CHAT,
     NGX_GOCONNECT_LIVE_TENANT_CHAT,
+    NGX_GOCONNECT_LIVE_FIGURES,
     NGX_GOCONNECT_LIVE_BELL,
     NGX_GOCONNECT_LIVE_STATEMENTS
 } ngx_goconnect_live_statement_e;
@@ -503,6 +505,15 @@ ngx_int_t ngx_goconnect_sweep_init(ngx_cycle_t *cycle);
 void ngx_goconnect_presence_online(ngx_goconnect_session_t *s);
 void ngx_goconnect_presence_offline(ngx_goconnect_session_t *s);
 ngx_int_t ngx_goconnect_presence_init(ngx_cycle_t *cycle);
+
+
+/*
+ * ngx_goconnect_live_figures.c
+ */
+
+/* one more connection of a device, or one less */
+void ngx_goconnect_figures_device(ngx_int_t change);
+ngx_int_t ngx_goconnect_figures_init(ngx_cycle_t *cycle);
 
 
 #endif /* NGX_GOCONNECT_LIVE_PRIVATE_H */

@@ -95,6 +95,7 @@ ngx_goconnect_session_rate(ngx_goconnect_session_t *s)
         (NGX_GOCONNECT_MESSAGE_BURST - 1) * NGX_GOCONNECT_MESSAGE_EVERY) {
         ngx_log_error(NGX_LOG_INFO, ngx_goconnect_ws_connection(s->ws)->log, 0,
                       "websocket client sends too many messages");
+        ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_LIMIT_RATE, 1);
         ngx_goconnect_ws_close(s->ws, GC_WS_CLOSE_POLICY, "too many messages");
         return NGX_ERROR;
     }
@@ -249,6 +250,7 @@ ngx_goconnect_session_unwatch(ngx_goconnect_session_t *s)
     }
 
     if (s->device_topic) {
+        ngx_goconnect_figures_device(-1);
         ngx_queue_remove(&s->device_queue);
         ngx_goconnect_presence_offline(s);
         ngx_goconnect_topic_release(s->device_topic);

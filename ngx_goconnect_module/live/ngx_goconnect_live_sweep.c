@@ -186,6 +186,7 @@ ngx_goconnect_sweep_done(ngx_goconnect_pg_call_t *call)
         ngx_goconnect_topic_skipped();
     }
 
+    ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_SWEEPS, 1);
     ngx_goconnect_topic_swept(ngx_goconnect_sweep.started);
     ngx_goconnect_sweep_rest();
 }

@@ -4,6 +4,8 @@
 #include "pg/ngx_goconnect_pg_pool.h"
 
 
+static void ngx_goconnect_pg_job_count(ngx_goconnect_pg_job_t *job,
+                                       ngx_goconnect_pg_rc_e rc);
 static void ngx_goconnect_pg_job_timeout(ngx_event_t *ev);
 static ngx_int_t ngx_goconnect_pg_job_heals(ngx_goconnect_pg_job_t *job,
                                             const char *sqlstate);
@@ -108,7 +110,15 @@ ngx_goconnect_pg_call_send(ngx_goconnect_pg_call_t *call,
 
     if (ngx_goconnect_pg_lane_add(ngx_goconnect_pg_job_lane(job), job) !=
         NGX_OK) {
+        ngx_goconnect_pg_job_count(job, call->rc);
         return NGX_DECLINED;
+    }
+
+    job->sent_at = ngx_goconnect_metrics_clock();
+
+    if (job->waits) {
+        ngx_goconnect_metric_add(
+            ngx_goconnect_pg_metric(call->statement->lane, WAITED), 1);
     }
 
     job->done = done;
@@ -182,12 +192,29 @@ ngx_goconnect_pg_call_sqlstate(ngx_goconnect_pg_call_t *call)
 }
 
 
+static void
+ngx_goconnect_pg_job_count(ngx_goconnect_pg_job_t *job,
+                           ngx_goconnect_pg_rc_e rc)
+{
+    ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_READ_OK +
+                                 (ngx_uint_t) job->call.statement->lane *
+                                     NGX_GOCONNECT_PG_RCS +
+                                 (ngx_uint_t) rc,
+                             1);
+}
+
+
 void
 ngx_goconnect_pg_job_done(ngx_goconnect_pg_job_t *job, ngx_goconnect_pg_rc_e rc)
 {
     if (job->timer.timer_set) {
         ngx_del_timer(&job->timer);
     }
+
+    ngx_goconnect_pg_job_count(job, rc);
+    ngx_goconnect_metric_add(
+        ngx_goconnect_pg_metric(job->call.statement->lane, TIME),
+        (ngx_uint_t) (ngx_goconnect_metrics_clock() - job->sent_at));
 
     job->call.rc = rc;
     job->done(&job->call);

@@ -141,6 +141,8 @@ ngx_goconnect_pg_conn_set_state(ngx_goconnect_pg_conn_t *conn,
 
     conn->lane->up += state == NGX_GOCONNECT_PG_UP;
     conn->lane->up -= old == NGX_GOCONNECT_PG_UP;
+    ngx_goconnect_metric_set(ngx_goconnect_pg_metric(conn->lane->id, UP),
+                             conn->lane->up);
 
     conn->state = state;
     conn->log.action = ngx_goconnect_pg_states[state].action;
@@ -194,6 +196,8 @@ ngx_goconnect_pg_conn_up(ngx_goconnect_pg_conn_t *conn)
     conn->failures = 0;
 
     ngx_goconnect_pg_conn_set_state(conn, NGX_GOCONNECT_PG_UP);
+    ngx_goconnect_metric_add(ngx_goconnect_pg_metric(conn->lane->id, CONNECTED),
+                             1);
     conn->lane->away = 0;
 
     ngx_goconnect_pg_pool_up(conn);
@@ -349,6 +353,9 @@ ngx_goconnect_pg_conn_fail(ngx_goconnect_pg_conn_t *conn, const char *what)
     }
 
     ngx_goconnect_pg_pool_lost(conn, what);
+
+    ngx_goconnect_metric_add(ngx_goconnect_pg_metric(conn->lane->id, FAILED),
+                             1);
 
     ngx_goconnect_pg_conn_close(conn);
     ngx_goconnect_pg_conn_set_state(conn, NGX_GOCONNECT_PG_DOWN);

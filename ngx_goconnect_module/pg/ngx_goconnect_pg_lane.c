@@ -48,6 +48,8 @@ ngx_goconnect_pg_lane_init(ngx_goconnect_pg_lane_t *lane,
         lane->id == NGX_GOCONNECT_PG_WRITE ? (connections + 1) / 2 : 0;
 
     ngx_queue_init(&lane->waiting);
+    ngx_goconnect_metric_set(ngx_goconnect_pg_metric(lane->id, SIZE),
+                             connections);
 
     lane->conns =
         ngx_pcalloc(pool, connections * sizeof(ngx_goconnect_pg_conn_t));
@@ -73,6 +75,14 @@ ngx_goconnect_pg_lane_init(ngx_goconnect_pg_lane_t *lane,
 }
 
 
+static void
+ngx_goconnect_pg_lane_waiting(ngx_goconnect_pg_lane_t *lane, ngx_uint_t n)
+{
+    lane->nwaiting = n;
+    ngx_goconnect_metric_set(ngx_goconnect_pg_metric(lane->id, WAITING), n);
+}
+
+
 ngx_int_t
 ngx_goconnect_pg_lane_add(ngx_goconnect_pg_lane_t *lane,
                           ngx_goconnect_pg_job_t *job)
@@ -89,7 +99,7 @@ ngx_goconnect_pg_lane_add(ngx_goconnect_pg_lane_t *lane,
     }
 
     ngx_queue_insert_tail(&lane->waiting, &job->queue);
-    lane->nwaiting++;
+    ngx_goconnect_pg_lane_waiting(lane, lane->nwaiting + 1);
     job->waits = 1;
 
     ngx_goconnect_pg_lane_dispatch(lane);
@@ -103,7 +113,7 @@ ngx_goconnect_pg_lane_again(ngx_goconnect_pg_lane_t *lane,
                             ngx_goconnect_pg_job_t *job)
 {
     ngx_queue_insert_head(&lane->waiting, &job->queue);
-    lane->nwaiting++;
+    ngx_goconnect_pg_lane_waiting(lane, lane->nwaiting + 1);
     job->waits = 1;
 }
 
@@ -113,7 +123,7 @@ ngx_goconnect_pg_lane_remove(ngx_goconnect_pg_lane_t *lane,
                              ngx_goconnect_pg_job_t *job)
 {
     ngx_queue_remove(&job->queue);
-    lane->nwaiting--;
+    ngx_goconnect_pg_lane_waiting(lane, lane->nwaiting - 1);
     job->waits = 0;
 }
 

@@ -13,12 +13,19 @@
 
 
 #include "pg/ngx_goconnect_pg.h"
+#include "shm/ngx_goconnect_metrics.h"
 
 
 #define NGX_GOCONNECT_PG_INLINE 1024  /* bytes of parameters in a job */
 #define NGX_GOCONNECT_PG_FREE_MAX 256 /* jobs kept for use again */
 #define NGX_GOCONNECT_PG_TABLES_MAX 4
 #define NGX_GOCONNECT_PG_TRIES_MAX 4
+#define NGX_GOCONNECT_PG_RCS (NGX_GOCONNECT_PG_BUSY + 1)
+
+
+/* a lane's own row of metrics.def: `first` is the one of the read lane */
+#define ngx_goconnect_pg_metric(lane, first) \
+    (NGX_GOCONNECT_METRIC_READ_##first + (ngx_uint_t) (lane))
 
 
 typedef struct ngx_goconnect_pg_conn_s ngx_goconnect_pg_conn_t;
@@ -94,6 +101,7 @@ struct ngx_goconnect_pg_job_s {
     ngx_goconnect_pg_slot_t *slot; /* in flight */
     ngx_goconnect_pg_done_pt done;
     ngx_event_t timer;
+    uint64_t sent_at; /* ngx_goconnect_metrics_clock() */
 
     ngx_uint_t tries;
     uint32_t group; /* 0: none */

@@ -32,6 +32,8 @@ static void ngx_goconnect_ws_write_handler(ngx_event_t *ev);
 
 static ngx_goconnect_ws_worker_t ngx_goconnect_ws_worker;
 
+ngx_goconnect_ws_stats_t ngx_goconnect_ws_stats;
+
 
 static const char *ngx_goconnect_ws_actions[] = {
     "upgrading to websocket",
@@ -54,11 +56,13 @@ ngx_goconnect_ws_set_state(ngx_goconnect_ws_t *ws,
 
     if (state == NGX_GOCONNECT_WS_OPEN) {
         ngx_goconnect_ws_worker.count++;
+        ngx_goconnect_ws_stats.opened++;
     }
 
     if (state == NGX_GOCONNECT_WS_DEAD &&
         ws->state != NGX_GOCONNECT_WS_UPGRADING) {
         ngx_goconnect_ws_worker.count--;
+        ngx_goconnect_ws_stats.closed++;
     }
 
     ws->state = state & 7;
@@ -234,6 +238,7 @@ ngx_goconnect_ws_data_event(ngx_goconnect_ws_t *ws, gc_ws_event_t *event)
     size_t len;
 
     if (event->first && event->last) {
+        ngx_goconnect_ws_stats.received++;
         ws->handlers->text(ws, event->data, event->len);
         return;
     }
@@ -260,6 +265,7 @@ ngx_goconnect_ws_data_event(ngx_goconnect_ws_t *ws, gc_ws_event_t *event)
     ws->message_len = 0;
     ws->message_room = 0;
 
+    ngx_goconnect_ws_stats.received++;
     ws->handlers->text(ws, message ? message : (u_char *) "", len);
 
     if (message) {

@@ -122,6 +122,17 @@ void ngx_goconnect_ws_leave(ngx_goconnect_ws_t *ws);
 void ngx_goconnect_ws_each(void (*fn)(ngx_goconnect_ws_t *ws, void *data),
                            void *data);
 
+/* of this worker, since it began */
+typedef struct {
+    ngx_uint_t opened;
+    ngx_uint_t closed;
+    ngx_uint_t received; /* messages */
+    ngx_uint_t sent;     /* frames that were queued */
+    ngx_uint_t slow;     /* connections closed with 4008 for their queue */
+} ngx_goconnect_ws_stats_t;
+
+extern ngx_goconnect_ws_stats_t ngx_goconnect_ws_stats;
+
 /* WebSockets of this worker */
 ngx_uint_t ngx_goconnect_ws_count(void);
 

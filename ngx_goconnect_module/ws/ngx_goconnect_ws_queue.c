@@ -127,6 +127,7 @@ ngx_goconnect_ws_queue(ngx_goconnect_ws_t *ws, ngx_goconnect_ws_frame_t *frame)
     if (!frame->snapshot &&
         ws->counted + frame->len > NGX_GOCONNECT_WS_QUEUE_MAX) {
         ngx_goconnect_ws_queue_drop(ws);
+        ngx_goconnect_ws_stats.slow++;
         ngx_goconnect_ws_close(ws, NGX_GOCONNECT_WS_SLOW,
                                "too slow: come back and resume");
         return;
@@ -151,6 +152,7 @@ ngx_goconnect_ws_queue(ngx_goconnect_ws_t *ws, ngx_goconnect_ws_frame_t *frame)
 
     ws->tail = node;
     ws->queued += frame->len;
+    ngx_goconnect_ws_stats.sent++;
 
     if (!frame->snapshot) {
         ws->counted += frame->len;

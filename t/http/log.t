@@ -4,6 +4,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use GoConnect::Server;
+use Mojo::JSON qw(decode_json);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -34,9 +35,27 @@ for my $case (
     # the line is written after the answer
     my $end = time + 10;
     sleep 0.01 while lines() == $before && time < $end;
-    is +(split ' ', (lines())[-1])[3], $logged, $path;
+    is decode_json((lines())[-1])->{route}, $logged, $path;
 }
 open my $fh, '<', $s->dir . '/access.log' or die $!;
 unlike join('', <$fh>), qr/SECRET|$id/, 'nothing else is told';
+
+# What a line holds.
+my $user = $s->register('logged');
+my (undef, undef, $tx) = $s->api(GET => '/v1/auth/me', undef, token => $user->{token});
+my $request_id = $tx->res->headers->header('X-Request-Id');
+my $end = time + 10;
+my $line;
+until (($line) = grep { $_->{request_id} eq $request_id } map { decode_json($_) } lines()) {
+    last if time > $end;
+    sleep 0.01;
+}
+is $line->{user}, $user->{id}, 'who asked';
+is $line->{status}, 200, 'how it ended';
+cmp_ok $line->{bytes}, '>', 50, 'bytes';
+cmp_ok $line->{database_time}, '>', 0, 'the time that the database took';
+my @quiet = grep { $_->{route} eq '/healthz' } map { decode_json($_) } lines();
+is $quiet[0]{database_time}, undef, '... null where it was not asked';
+is $quiet[0]{user}, '', '... and nobody';
 $s->stop;
 done_testing;
