@@ -124,8 +124,11 @@ subtest 'goconnect_keys' => sub {
     $try->('secret', "# x\njwt a AAAA\n", qr/expected 32 bytes in base64 \(44 characters\), line 2/);
     $try->('empty', '', qr/there is no key in it/);
     $try->('large', '#' x 70_000, qr/is larger than/);
-    (my $without = $good) =~ s/^invite.*\n//m;
-    $try->('incomplete', $without, qr/has no key for "invite"; expected a line "invite ID BASE64"/);
+    for my $purpose (qw(jwt invite seal)) {
+        (my $without = $good) =~ s/^$purpose.*\n//m;
+        $try->('incomplete', $without,
+            qr/has no key for "$purpose"; expected a line "$purpose ID BASE64"/);
+    }
     refused('goconnect_keys', 'goconnect_keys /nonexistent/keys;', qr/cannot open "\/nonexistent\/keys"/);
     refused('goconnect_keys', 'goconnect_keys /dev;', qr/not a regular file|cannot open/);
     refused('goconnect_keys', '', qr/needs "goconnect_keys FILE"/);
