@@ -97,6 +97,21 @@ waitpid $pid, 0;
 is $?, 0, 'promtool finds nothing wrong' or diag $said;
 is $said // '', '', '... and nothing to complain of';
 
+# The shipped examples for Prometheus and Grafana ask for what there is.
+my $examples = "$FindBin::Bin/../../conf/monitoring";
+for my $check ([ 'config', 'prometheus.yml' ], [ 'rules', 'alerts.yml' ]) {
+    my $out = `promtool check $check->[0] '$examples/$check->[1]' 2>&1`;
+    is $?, 0, "$check->[1] is good" or diag $out;
+}
+my %family = map { ($_ => 1) } $text =~ /^# TYPE (\S+)/mg;
+for my $file ('alerts.yml', 'grafana.json') {
+    open my $fh, '<', "$examples/$file" or die "$file: $!";
+    my $said = do { local $/; <$fh> };
+    my %asked = map { s/_bucket$//r => 1 } $said =~ /\b(goconnect_[a-z_]+)/g;
+    is_deeply [ grep { !$family{$_} } sort keys %asked ], [], "$file asks for nothing else";
+    cmp_ok keys %asked, '>', 3, '... and for something';
+}
+
 # What a reload keeps, and what a worker's death does.
 %m = samples();
 my $was = $m{'goconnect_http_requests_total{route="auth_me",status="200"}'};
