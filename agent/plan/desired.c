@@ -182,7 +182,8 @@ desired_place(struct desired *desired, const struct netmap *map,
 
 /*
  * The peer that the packets for `peer` go to: itself, or the gateway that it
- * is behind.  NULL: it cannot be reached, or it is ourselves.
+ * is behind.  NULL: it cannot be reached (it has no agent, and there is no
+ * gateway), or it is ourselves.
  */
 static const struct netmap_peer *
 desired_carrier(const struct netmap *map, const struct desired_self *self,
@@ -194,6 +195,9 @@ desired_carrier(const struct netmap *map, const struct desired_self *self,
 
     if (peer->via[0] != '\0' && strcmp(peer->via, self->peer_id) != 0) {
         carrier = netmap_find(map, peer->via);
+
+    } else if (peer->agentless && peer->via[0] == '\0') {
+        return NULL;
     }
 
     if (carrier == NULL || strcmp(carrier->id, self->peer_id) == 0 ||

@@ -31,6 +31,7 @@ struct netmap_peer {
     char name[NETMAP_LABEL_SIZE];
     char via[NETMAP_ID_SIZE]; /* the gateway's peer id, or "" */
     bool gateway;
+    bool agentless; /* it is reached by `via`, or not at all */
     bool has_next_key;
     struct key public_key;
     struct key next_public_key; /* when has_next_key */

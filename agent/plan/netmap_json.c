@@ -73,15 +73,15 @@ static json_t *
 netmap_json_peer(const struct netmap_peer *peer)
 {
     return json_pack(
-        "{so so so so so so so sb so so so so so}", "id",
+        "{so so so so so so so sb sb so so so so so}", "id",
         netmap_json_text(peer->id), "device_id",
         netmap_json_text(peer->device_id), "user_id",
         netmap_json_text(peer->user_id), "username",
         netmap_json_text(peer->username), "role", netmap_json_text(peer->role),
         "name", netmap_json_text(peer->name), "via",
-        netmap_json_text(peer->via), "gateway", peer->gateway ? 1 : 0,
-        "public_key", netmap_json_key(&peer->public_key, true),
-        "next_public_key",
+        netmap_json_text(peer->via), "gateway", peer->gateway ? 1 : 0, "agent",
+        peer->agentless ? 0 : 1, "public_key",
+        netmap_json_key(&peer->public_key, true), "next_public_key",
         netmap_json_key(&peer->next_public_key, peer->has_next_key),
         "ip_address", netmap_json_address(&peer->ip_address), "ip6_address",
         netmap_json_address(&peer->ip6_address), "endpoints",

@@ -245,6 +245,7 @@ netmap_parse_peer_fields(const json_t *json, struct netmap_peer *peer,
     }
 
     peer->gateway = json_is_true(json_object_get(json, "gateway"));
+    peer->agentless = json_is_false(json_object_get(json, "agent"));
 
     return 0;
 }
