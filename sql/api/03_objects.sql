@@ -84,7 +84,7 @@ $$;
 -- is the member object.
 CREATE VIEW api_1._members AS
     SELECT m.id AS key, m.tenant_id, m.network_id, m.created_at AS at, m.user_id,
-           u.username, m.role, m.status, m.joined_at,
+           u.username, u.kind, m.role, m.status, m.joined_at,
            EXISTS (SELECT FROM goconnect.devices d
                      JOIN goconnect.presence s ON s.device_id = d.id
                     WHERE d.user_id = m.user_id) AS online
@@ -95,7 +95,8 @@ CREATE FUNCTION api_1._member_object(tenant uuid, network uuid, member uuid) RET
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (SELECT row_to_json(o)
-              FROM (SELECT v.user_id, v.username, v.role, v.status, v.joined_at, v.online
+              FROM (SELECT v.user_id, v.username, v.kind, v.role, v.status, v.joined_at,
+                           v.online
                       FROM api_1._members v
                      WHERE v.tenant_id = tenant AND v.network_id IS NOT DISTINCT FROM network
                        AND v.user_id = member) o);

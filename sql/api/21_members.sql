@@ -26,8 +26,8 @@ BEGIN
     END IF;
 
     SELECT array_agg(json_build_object('user_id', o.user_id, 'username', o.username,
-                        'role', o.role, 'status', o.status, 'joined_at', o.joined_at,
-                        'online', o.online)) AS items,
+                        'kind', o.kind, 'role', o.role, 'status', o.status,
+                        'joined_at', o.joined_at, 'online', o.online)) AS items,
            array_agg(api_1._cursor(o.at, o.key)) AS cursors
       INTO page
       FROM (SELECT v.* FROM api_1._members v
@@ -198,8 +198,8 @@ BEGIN
       FROM api_1._network_access(ctx.user_id, network) x;
 
     SELECT array_agg(json_build_object('user_id', o.user_id, 'username', o.username,
-                        'role', o.role, 'status', o.status, 'joined_at', o.joined_at,
-                        'online', o.online)) AS items,
+                        'kind', o.kind, 'role', o.role, 'status', o.status,
+                        'joined_at', o.joined_at, 'online', o.online)) AS items,
            array_agg(api_1._cursor(o.at, o.key)) AS cursors
       INTO page
       FROM (SELECT v.* FROM api_1._members v

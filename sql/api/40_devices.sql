@@ -55,43 +55,35 @@ BEGIN
 END
 $$;
 
--- body: name, platform, public_key, refresh_hash. The key names the device: a
+-- A session for the device of this key, which is made if it is not there: a
 -- user who logs in again on it gets a new session for the same one, and its
--- older sessions end. With agent: false the key is of the module's making and
--- there is no session.
-CREATE FUNCTION api_1.devices_create(ctx api_1.ctx, body jsonb) RETURNS api_1.reply
-LANGUAGE plpgsql SECURITY DEFINER AS $$
+-- older sessions end. body: name, platform, public_key, refresh_hash, agent?,
+-- checked before; with agent: false the key is of the module's making and there
+-- is no session. Nothing was written if it refuses; detail is for the audit
+-- trail.
+CREATE FUNCTION api_1._enroll_device(ctx api_1.ctx, owner uuid, body jsonb, vanishes boolean,
+                                     OUT refusal api_1.reply, OUT device uuid,
+                                     OUT session uuid, OUT fresh boolean,
+                                     OUT detail jsonb, OUT evs api_1.event[])
+LANGUAGE plpgsql AS $$
 DECLARE
-    r api_1.reply;
-    errs json[];
     old goconnect.devices;
     new goconnect.devices;
-    device uuid;
-    session uuid;
     has_agent boolean := coalesce((body -> 'agent')::boolean, true);
-    evs api_1.event[] := '{}';
 BEGIN
-    r := api_1._user(ctx);
-    IF r.status IS NOT NULL THEN
-        RETURN r;
-    END IF;
-    errs := api_1._check_device(body, true);
-    IF cardinality(errs) > 0 THEN
-        RETURN api_1._invalid(errs);
-    END IF;
-
+    evs := '{}';
     SELECT d.* INTO old FROM goconnect.devices d
      WHERE d.public_key = body ->> 'public_key'
        FOR NO KEY UPDATE;
-    IF old.id IS NOT NULL
-       AND (old.user_id <> ctx.user_id OR NOT old.agent OR NOT has_agent)
-    THEN
-        RETURN api_1._refuse(409, 'key_in_use', 'This public key is in use.');
+    IF old.id IS NOT NULL AND (old.user_id <> owner OR NOT old.agent OR NOT has_agent) THEN
+        refusal := api_1._refuse(409, 'key_in_use', 'This public key is in use.');
+        RETURN;
     END IF;
     IF old.id IS NOT NULL THEN
         device := old.id;
         UPDATE goconnect.devices d
-           SET name = btrim(body ->> 'name'), platform = body ->> 'platform'
+           SET name = btrim(body ->> 'name'), platform = body ->> 'platform',
+               ephemeral = vanishes
          WHERE d.id = device
         RETURNING d.* INTO new;
         WITH gone AS (
@@ -101,25 +93,53 @@ BEGIN
                    api_1._revoked('session', g.id, device, NULL, NULL, '{}', 'replaced'))), '{}')
           INTO evs FROM gone g;
     ELSE
-        IF (SELECT count(*) FROM goconnect.devices d WHERE d.user_id = ctx.user_id) >= 1000 THEN
-            RETURN api_1._refuse(409, 'limit_reached', 'You have 1,000 devices already.');
+        IF (SELECT count(*) FROM goconnect.devices d WHERE d.user_id = owner) >= 1000 THEN
+            refusal := api_1._refuse(409, 'limit_reached', 'There are 1,000 devices already.');
+            RETURN;
         END IF;
-        INSERT INTO goconnect.devices AS d (user_id, name, platform, public_key, agent)
-        VALUES (ctx.user_id, btrim(body ->> 'name'), body ->> 'platform', body ->> 'public_key',
-                has_agent)
+        INSERT INTO goconnect.devices AS d (user_id, name, platform, public_key, agent,
+                                            ephemeral)
+        VALUES (owner, btrim(body ->> 'name'), body ->> 'platform', body ->> 'public_key',
+                has_agent, vanishes)
         RETURNING d.* INTO new;
         device := new.id;
     END IF;
     IF has_agent THEN
-        session := api_1._start_session(ctx, ctx.user_id, device, body ->> 'refresh_hash');
+        session := api_1._start_session(ctx, owner, device, body ->> 'refresh_hash');
     END IF;
-    PERFORM api_1._audit(ctx, NULL,
-        CASE WHEN old.id IS NULL THEN 'device.create' ELSE 'device.login' END, 'device', device,
-        api_1._changes(CASE WHEN old.id IS NOT NULL THEN to_jsonb(old) END, to_jsonb(new))
-        || jsonb_build_object('session_id', session));
+    fresh := old.id IS NULL;
+    detail := api_1._changes(CASE WHEN old.id IS NOT NULL THEN to_jsonb(old) END, to_jsonb(new))
+        || jsonb_build_object('session_id', session);
+END
+$$;
+
+-- body: name, platform, public_key, refresh_hash, agent?. The key names the
+-- device.
+CREATE FUNCTION api_1.devices_create(ctx api_1.ctx, body jsonb) RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    errs json[];
+    d record;
+BEGIN
+    r := api_1._user(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    errs := api_1._check_device(body, true);
+    IF cardinality(errs) > 0 THEN
+        RETURN api_1._invalid(errs);
+    END IF;
+    SELECT x.* INTO d FROM api_1._enroll_device(ctx, ctx.user_id, body, false) x;
+    IF (d.refusal).status IS NOT NULL THEN
+        RETURN d.refusal;
+    END IF;
+    PERFORM api_1._audit(ctx, NULL, CASE WHEN d.fresh THEN 'device.create'
+                                         ELSE 'device.login' END,
+                         'device', d.device, d.detail);
     RETURN api_1._ok(201,
-        json_build_object('device', api_1._device_object(device), 'session_id', session),
-        NULL, '/v1/devices/' || device, api_1._publish(evs));
+        json_build_object('device', api_1._device_object(d.device), 'session_id', d.session),
+        NULL, '/v1/devices/' || d.device, api_1._publish(d.evs));
 END
 $$;
 
@@ -189,18 +209,46 @@ BEGIN
 END
 $$;
 
+-- Removes a device with all it has, and returns what must be told of it. The
+-- caller has locked the networks that it is in, and the device.
+CREATE FUNCTION api_1._drop_device(device uuid, owner uuid, nets uuid[], reason text)
+RETURNS api_1.event[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    evs api_1.event[];
+BEGIN
+    evs := api_1._remove_peers(ARRAY(SELECT p.id FROM goconnect.peers p
+                                      WHERE p.device_id = device));
+    evs := evs || api_1._self_events(ARRAY[device]);
+    evs := evs
+        || api_1._event('device:' || device, 'revoked',
+               api_1._revoked('device', NULL, device, NULL, NULL,
+                   ARRAY['device:' || device]
+                       || ARRAY(SELECT 'network:' || n.id FROM unnest(nets) AS n (id) ORDER BY 1),
+                   reason))
+        -- for the user it is news; none of his topics ends
+        || api_1._event('user:' || owner, 'revoked',
+               api_1._revoked('device', NULL, device, NULL, NULL, '{}', reason));
+    DELETE FROM goconnect.devices x WHERE x.id = device;
+    RETURN evs;
+END
+$$;
+
+-- By its user, or by the device itself.
 CREATE FUNCTION api_1.devices_delete(ctx api_1.ctx, device uuid) RETURNS api_1.reply
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     r api_1.reply;
     d goconnect.devices;
     nets uuid[];
-    data json;
     evs api_1.event[];
 BEGIN
-    r := api_1._user(ctx);
+    r := api_1._any(ctx);
     IF r.status IS NOT NULL THEN
         RETURN r;
+    END IF;
+    IF NOT api_1._owns_device(ctx, device) THEN
+        RETURN api_1._not_found();
     END IF;
     nets := ARRAY(SELECT p.network_id FROM goconnect.peers p
                    WHERE p.device_id = device AND p.user_id = ctx.user_id
@@ -220,18 +268,7 @@ BEGIN
         PERFORM api_1._raise_moved();
     END IF;
 
-    evs := api_1._remove_peers(ARRAY(SELECT p.id FROM goconnect.peers p
-                                      WHERE p.device_id = device));
-    evs := evs || api_1._self_events(ARRAY[device]);
-    data := api_1._revoked('device', NULL, device, NULL, NULL,
-        ARRAY['device:' || device]
-            || ARRAY(SELECT 'network:' || n.id FROM unnest(nets) AS n (id) ORDER BY 1),
-        'device_deleted');
-    evs := evs || api_1._event('device:' || device, 'revoked', data)
-        -- for the user it is news; none of his topics ends
-        || api_1._event('user:' || ctx.user_id, 'revoked',
-               api_1._revoked('device', NULL, device, NULL, NULL, '{}', 'device_deleted'));
-    DELETE FROM goconnect.devices x WHERE x.id = device;
+    evs := api_1._drop_device(device, ctx.user_id, nets, 'device_deleted');
     PERFORM api_1._audit(ctx, NULL, 'device.delete', 'device', device,
                          api_1._changes(to_jsonb(d), NULL));
     r := api_1._ok(204, events => api_1._publish(evs));

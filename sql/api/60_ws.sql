@@ -292,6 +292,8 @@ DECLARE
     came uuid[] := '{}';
     went uuid[] := '{}';
     lost uuid[] := '{}';
+    r api_1.reply;
+    evs api_1.event[];
     online uuid[] := ARRAY(SELECT x.value::uuid
                              FROM jsonb_array_elements_text(body -> 'online') x);
     offline uuid[] := ARRAY(SELECT x.value::uuid
@@ -338,10 +340,13 @@ BEGIN
                            WHERE NOT l.id = ANY (came));
     came := ARRAY(SELECT c.id FROM unnest(came) AS c (id) WHERE NOT c.id = ANY (lost));
     PERFORM api_1._seen(came || went);
-    PERFORM api_1._sweep();
-    RETURN api_1._ok(200, json_build_object('known', known,
+    evs := api_1._sweep();
+    r := api_1._ok(200, json_build_object('known', known,
         'frames', array_to_json(coalesce(api_1._status_frames(went, 'offline'), '{}')
-                                || coalesce(api_1._status_frames(came, 'online'), '{}'))));
+                                || coalesce(api_1._status_frames(came, 'online'), '{}'))),
+        events => api_1._publish(evs));
+    PERFORM api_1._end_swept_topics(evs);
+    RETURN r;
 END
 $$;
 

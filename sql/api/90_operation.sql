@@ -64,18 +64,20 @@ END
 $$;
 
 -- Removes what has had its time, a bounded number of rows at a time, once a
--- minute over all nodes.
-CREATE FUNCTION api_1._sweep() RETURNS void
+-- minute over all nodes. Returns what must be told of it. It rides on a call
+-- that holds locks already, so nothing in it waits for a network or a tenant.
+CREATE FUNCTION api_1._sweep() RETURNS api_1.event[]
 LANGUAGE plpgsql AS $$
 DECLARE
     batch integer := 2000;
     gone uuid;
+    evs api_1.event[] := '{}';
 BEGIN
     PERFORM FROM goconnect.chores c
       WHERE c.name = 'sweep' AND c.done_at < now() - interval '1 minute'
         FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
-        RETURN;
+        RETURN evs;
     END IF;
     UPDATE goconnect.chores c SET done_at = now() WHERE c.name = 'sweep';
 
@@ -91,6 +93,8 @@ BEGIN
         SELECT o.id FROM goconnect.sessions o WHERE o.expires_at < now() LIMIT batch);
     DELETE FROM goconnect.device_codes c WHERE c.hash IN (
         SELECT o.hash FROM goconnect.device_codes o WHERE o.expires_at < now() LIMIT batch);
+    DELETE FROM goconnect.code_attempts a WHERE a.user_id IN (
+        SELECT o.user_id FROM goconnect.code_attempts o WHERE o.until < now() LIMIT batch);
     DELETE FROM goconnect.reset_links l WHERE l.expires_at < now();
     DELETE FROM goconnect.idempotency i WHERE (i.user_id, i.key) IN (
         SELECT o.user_id, o.key FROM goconnect.idempotency o
@@ -134,5 +138,9 @@ BEGIN
             DELETE FROM goconnect.tenants t WHERE t.id = gone;
         END IF;
     END IF;
+
+    evs := evs || api_1._sweep_ephemeral(200);
+    evs := evs || api_1._sweep_services(50);
+    RETURN evs;
 END
 $$;
