@@ -63,6 +63,16 @@ ngx_int_t ngx_goconnect_step_join_before(ngx_goconnect_http_ctx_t *ctx);
 /* ngx_goconnect_agentless.c */
 ngx_int_t ngx_goconnect_step_peer_before(ngx_goconnect_http_ctx_t *ctx);
 
+/* ngx_goconnect_http_enrollment.c */
+ngx_int_t ngx_goconnect_step_key_before(ngx_goconnect_http_ctx_t *ctx);
+ngx_int_t ngx_goconnect_step_key_after(ngx_goconnect_http_ctx_t *ctx);
+ngx_int_t ngx_goconnect_step_enroll_before(ngx_goconnect_http_ctx_t *ctx);
+ngx_int_t ngx_goconnect_step_device_code_before(ngx_goconnect_http_ctx_t *ctx);
+ngx_int_t ngx_goconnect_step_device_code_after(ngx_goconnect_http_ctx_t *ctx);
+ngx_int_t ngx_goconnect_step_device_token_before(ngx_goconnect_http_ctx_t *ctx);
+ngx_int_t ngx_goconnect_step_user_code_before(ngx_goconnect_http_ctx_t *ctx);
+ngx_int_t ngx_goconnect_step_approve_before(ngx_goconnect_http_ctx_t *ctx);
+
 /* ngx_goconnect_http_config.c */
 ngx_int_t ngx_goconnect_step_config_after(ngx_goconnect_http_ctx_t *ctx);
 

@@ -164,9 +164,13 @@ BEGIN
         RETURN api_1._refuse(409, 'limit_reached', 'The tenant has 1,000 enrolment keys already.');
     END IF;
 
-    INSERT INTO goconnect.users AS u (kind, username)
-    VALUES ('service', api_1._service_name(title))
-    RETURNING u.id INTO service;
+    LOOP
+        INSERT INTO goconnect.users AS u (kind, username)
+        VALUES ('service', api_1._service_name(title))
+        ON CONFLICT ON CONSTRAINT users_username_key DO NOTHING
+        RETURNING u.id INTO service;
+        EXIT WHEN FOUND;    -- else somebody took the name meanwhile
+    END LOOP;
     INSERT INTO goconnect.enrollment_keys AS k (tenant_id, key_hash, name, user_id, reusable,
                                                 ephemeral, expires_at, created_by)
     VALUES (tenant, api_1._hash(body ->> 'key_hash'), title, service,

@@ -30,6 +30,16 @@ my $NEVER = '"0"';    # an If-Match that no version has: who may, gets 412
 my %expected = (
     auth_logout => { skip => 'ends the session: see auth.t' },
     auth_me => { want => { outsider => 200 } },
+    auth_device_get => { path => sub { fresh_code() }, want => { outsider => 200 } },
+    auth_device_approve => { want => { outsider => 204 }, swap => { networks => 422 },
+        body => sub { { user_code => fresh_code(), approve => \1 } } },
+    enrollment_keys_list => { path => ['tenant'],
+        want => { outsider => 404, pending => 403, admin => 200 } },
+    enrollment_keys_create => { path => ['tenant'], body => sub { { name => "Key $_[0]" } },
+        swap => { networks => 422 },
+        want => { outsider => 404, pending => 403, admin => 201 } },
+    enrollment_keys_delete => { path => sub { fresh_key() },
+        want => { outsider => 404, member => 403, admin => 204 } },
     tenants_list => { want => { outsider => 200 } },
     tenants_create => { want => { outsider => 201 }, body => sub { { name => "T $_[0]" } } },
     tenants_get => { path => ['tenant'], want => { outsider => 404, pending => 200 } },
@@ -167,6 +177,16 @@ sub wanted {
 
 my @caller = (@ladder, sort keys %as);
 
+sub fresh_code {
+    return $w->must(200, 'auth_device_code', body =>
+        { name => 'nas', platform => 'linux', public_key => $s->wg_key })->{user_code};
+}
+
+sub fresh_key {
+    return $w->must(201, 'enrollment_keys_create', as => 'owner', path => [ $home->{tenant} ],
+        body => { name => 'fresh' })->{id};
+}
+
 sub fresh_invite {
     return $w->must(201, 'invites_create', as => 'owner', path => [ $home->{tenant} ])->{id};
 }
@@ -300,10 +320,11 @@ sub swapped_in_body {
     my ($route, $case) = @_;
     for my $field (sort keys %{ $case->{swap} }) {
         my %answer;
-        my $kind = $field =~ s/_id\z//r;
+        my $list = $field !~ /_id\z/;
+        my $kind = $field =~ s/(?:_id|s)\z//r;
         for my $id ($foreign->{$kind}, $UNKNOWN) {
             my (undef, %request) = request($route, $case, 'owner', values_of($case, $home, 'owner'));
-            $request{body} = { %{ $request{body} }, $field => $id };
+            $request{body} = { %{ $request{body} }, $field => $list ? [$id] : $id };
             my ($status, $json, $tx) = $w->call($route->{name}, %request, as => 'owner');
             my $what = $id eq $UNKNOWN ? 'unknown' : 'foreign';
             status_like($status, $case->{swap}{$field}, "$route->{name}: $what $field", $tx);

@@ -39,7 +39,8 @@ SELECT is_empty($$
 SELECT set_eq($$
     SELECT c.relname::text FROM pg_class c
      WHERE c.relnamespace = 'goconnect'::regnamespace AND c.relkind = 'r' $$,
-    ARRAY['audit_chains', 'audit_log', 'audit_personal', 'bans', 'chores', 'cidr_pool', 'device_codes',
+    ARRAY['audit_chains', 'audit_log', 'audit_personal', 'bans', 'chores', 'cidr_pool',
+          'code_attempts', 'device_codes',
           'device_subnets', 'devices', 'enrollment_key_networks', 'enrollment_keys', 'events',
           'idempotency', 'invites', 'memberships', 'messages', 'migrations', 'networks', 'nodes',
           'peer_keys', 'peers', 'presence', 'read_marks', 'recovery_codes', 'refresh_tokens',

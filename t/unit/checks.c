@@ -321,6 +321,27 @@ Test(checks, code_is_read_as_people_write_it)
 }
 
 
+Test(checks, user_codes)
+{
+    char code[GC_USER_CODE_LEN];
+
+    gc_user_code_encode(UINT64_MAX << 40 | 31, code);
+    cr_assert_arr_eq(code, "0000000Z", sizeof(code));
+    gc_user_code_encode(UINT64_MAX, code);
+    cr_assert_arr_eq(code, "ZZZZZZZZ", sizeof(code));
+
+    cr_assert_eq(gc_user_code_normalise("abcd-efgh", 9, code), 0);
+    cr_assert_arr_eq(code, "ABCDEFGH", sizeof(code));
+    cr_assert_eq(gc_user_code_normalise("oil0-1-z-9-a", 12, code), 0);
+    cr_assert_arr_eq(code, "01101Z9A", sizeof(code));
+    cr_assert_eq(gc_user_code_normalise("ABCDEFG", 7, code), -1);
+    cr_assert_eq(gc_user_code_normalise("ABCDEFGHJ", 9, code), -1);
+    cr_assert_eq(gc_user_code_normalise("ABCD EFGH", 9, code), -1);
+    cr_assert_eq(gc_user_code_normalise("ABCDEFGU", 8, code), -1);
+    cr_assert_eq(gc_user_code_normalise("--------", 8, code), -1);
+}
+
+
 static size_t
 depth(const char *text)
 {
