@@ -27,8 +27,23 @@ enum {
     CLIENT_OPT_FOLLOW = 16,
     CLIENT_OPT_LIMIT = 32,
     CLIENT_OPT_CA = 64,
-    CLIENT_OPT_INSECURE = 128
+    CLIENT_OPT_INSECURE = 128,
+    CLIENT_OPT_ROLE = 1 << 16,
+    CLIENT_OPT_USES = 1 << 17,
+    CLIENT_OPT_EXPIRES = 1 << 18,
+    CLIENT_OPT_REASON = 1 << 19,
+    CLIENT_OPT_NETWORK = 1 << 20,
+    CLIENT_OPT_REUSABLE = 1 << 21,
+    CLIENT_OPT_EPHEMERAL = 1 << 22,
+    CLIENT_OPT_USER = 1 << 23,
+    CLIENT_OPT_DEVICE = 1 << 24,
+    CLIENT_OPT_CIDR = 1 << 25,
+    CLIENT_OPT_POLICY = 1 << 26,
+    CLIENT_OPT_PUBLIC = 1 << 27,
+    CLIENT_OPT_OPEN = 1 << 28
 };
+
+#define CLIENT_NETWORKS_MAX 16
 
 /* The user's session at a server, as it is kept (client/session.c). */
 typedef struct {
@@ -54,6 +69,19 @@ typedef struct {
     int follow;
     int insecure;
     int json;
+    const char *role;
+    const char *uses;
+    const char *expires;
+    const char *reason;
+    const char *user;
+    const char *device;
+    const char *cidr;
+    const char *policy;
+    const char *network[CLIENT_NETWORKS_MAX]; /* of --network, until NULL */
+    int reusable;
+    int ephemeral;
+    int is_public;
+    int open;
     int operands;
     char **operand;
     loop_t *loop; /* made at the first request to a server */
@@ -85,5 +113,29 @@ int mesh_down(client_t *client);
 int mesh_status(client_t *client);
 int mesh_peers(client_t *client);
 int chat_run(client_t *client);
+int tenant_list(client_t *client);
+int tenant_search(client_t *client);
+int tenant_create(client_t *client);
+int tenant_network_create(client_t *client);
+int member_list(client_t *client);
+int member_role(client_t *client);
+int member_requests(client_t *client);
+int member_approve(client_t *client);
+int member_deny(client_t *client);
+int member_kick(client_t *client);
+int member_ban(client_t *client);
+int member_unban(client_t *client);
+int member_bans(client_t *client);
+int invite_list(client_t *client);
+int invite_create(client_t *client);
+int invite_revoke(client_t *client);
+int key_list(client_t *client);
+int key_create(client_t *client);
+int key_delete(client_t *client);
+int device_list(client_t *client);
+int device_delete(client_t *client);
+int reserve_list(client_t *client);
+int reserve_make(client_t *client);
+int reserve_drop(client_t *client);
 
 #endif

@@ -1,28 +1,18 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "client/ask.h"
-#include "client/client.h"
+#include "client/command.h"
 #include "client/session.h"
 
 #include <getopt.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define GOCONNECT_SOCKET "/run/goconnect/goconnectd.sock"
-
-typedef struct {
-    const char *name;
-    int (*run)(client_t *client);
-    int operands_min;
-    int operands_max;
-    unsigned options; /* CLIENT_OPT_ */
-    const char *synopsis;
-    const char *summary;
-    const char *help;
-} goconnect_command_t;
 
 static int goconnect_help(client_t *client);
 static int goconnect_version(client_t *client);
@@ -32,7 +22,7 @@ static int goconnect_version(client_t *client);
     (GOCONNECT_SERVER_OPTS | CLIENT_OPT_USERNAME | CLIENT_OPT_PASSWORD_FILE | \
      CLIENT_OPT_NAME)
 
-static const goconnect_command_t goconnect_commands[] = {
+static const command_t goconnect_commands[] = {
     {"login", account_login, 0, 1, GOCONNECT_LOGIN_OPTS, "login URL",
      "log in at a server and enroll this device there",
      "Asks for username and password (without echo), keeps your session in\n"
@@ -101,7 +91,7 @@ static const goconnect_command_t goconnect_commands[] = {
      "wiped. Works without the server too.\n"},
     {"version", goconnect_version, 0, 0, 0, "version",
      "versions of goconnect and goconnectd", ""},
-    {"help", goconnect_help, 0, 1, 0, "help [COMMAND]", "this, or one command",
+    {"help", goconnect_help, 0, 2, 0, "help [COMMAND]", "this, or one command",
      ""},
 };
 
@@ -118,6 +108,7 @@ static const struct {
     {"insecure", CLIENT_USAGE},
     {"unknown_network", CLIENT_USAGE},
     {"ambiguous", CLIENT_USAGE},
+    {"unknown_user", CLIENT_USAGE},
     {"no_daemon", CLIENT_NO_DAEMON},
     {"not_logged_in", CLIENT_NOT_LOGGED_IN},
     {"dns", CLIENT_UNREACHABLE},
@@ -151,8 +142,35 @@ enum {
     GOCONNECT_EMAIL_OPT,
     GOCONNECT_NAME_OPT,
     GOCONNECT_CA_OPT,
-    GOCONNECT_INSECURE_OPT
+    GOCONNECT_INSECURE_OPT,
+    GOCONNECT_NETWORK_OPT,
+    GOCONNECT_COMMUNITY_OPT /* and on, in the order of the table below */
 };
+
+/* Options that only say something: a text, or that they are there. */
+static const struct {
+    const char *name;
+    unsigned bit;
+    size_t text; /* in client_t, or 0 */
+    size_t flag;
+} goconnect_community_options[] = {
+    {"role", CLIENT_OPT_ROLE, offsetof(client_t, role), 0},
+    {"uses", CLIENT_OPT_USES, offsetof(client_t, uses), 0},
+    {"expires", CLIENT_OPT_EXPIRES, offsetof(client_t, expires), 0},
+    {"reason", CLIENT_OPT_REASON, offsetof(client_t, reason), 0},
+    {"user", CLIENT_OPT_USER, offsetof(client_t, user), 0},
+    {"device", CLIENT_OPT_DEVICE, offsetof(client_t, device), 0},
+    {"cidr", CLIENT_OPT_CIDR, offsetof(client_t, cidr), 0},
+    {"policy", CLIENT_OPT_POLICY, offsetof(client_t, policy), 0},
+    {"reusable", CLIENT_OPT_REUSABLE, 0, offsetof(client_t, reusable)},
+    {"ephemeral", CLIENT_OPT_EPHEMERAL, 0, offsetof(client_t, ephemeral)},
+    {"public", CLIENT_OPT_PUBLIC, 0, offsetof(client_t, is_public)},
+    {"open", CLIENT_OPT_OPEN, 0, offsetof(client_t, open)},
+};
+
+#define GOCONNECT_COMMUNITY_OPTIONS        \
+    (sizeof(goconnect_community_options) / \
+     sizeof(goconnect_community_options[0]))
 
 static const struct option goconnect_options[] = {
     {"socket", required_argument, NULL, GOCONNECT_SOCKET_OPT},
@@ -166,9 +184,12 @@ static const struct option goconnect_options[] = {
     {"follow", no_argument, NULL, 'f'},
     {"limit", required_argument, NULL, 'n'},
     {"help", no_argument, NULL, 'h'},
+    {"network", required_argument, NULL, GOCONNECT_NETWORK_OPT},
     {"version", no_argument, NULL, 'V'},
-    {NULL, 0, NULL, 0},
 };
+
+#define GOCONNECT_OPTIONS \
+    (sizeof(goconnect_options) / sizeof(goconnect_options[0]))
 
 
 int
@@ -227,9 +248,10 @@ client_print(const char *text)
 }
 
 
-static const goconnect_command_t *
+static const command_t *
 goconnect_find(const char *name)
 {
+    const command_t *command;
     size_t i;
 
     for (i = 0; i < GOCONNECT_COMMANDS; i++) {
@@ -238,13 +260,37 @@ goconnect_find(const char *name)
         }
     }
 
+    for (command = community_commands; command->name != NULL; command++) {
+        if (strcmp(command->name, name) == 0) {
+            return command;
+        }
+    }
+
     return NULL;
+}
+
+
+/* The command of the first two words, else of the first; how many it has. */
+static const command_t *
+goconnect_find_words(char **word, int words, int *used)
+{
+    char name[64];
+    const command_t *command = NULL;
+
+    if (words > 1) {
+        snprintf(name, sizeof(name), "%.31s %.31s", word[0], word[1]);
+        command = goconnect_find(name);
+    }
+
+    *used = command != NULL ? 2 : 1;
+    return command != NULL ? command : goconnect_find(word[0]);
 }
 
 
 static void
 goconnect_overview(void)
 {
+    const command_t *command;
     size_t i;
 
     printf(
@@ -262,6 +308,12 @@ goconnect_overview(void)
     for (i = 0; i < GOCONNECT_COMMANDS; i++) {
         printf("  %-32s %s\n", goconnect_commands[i].synopsis,
                goconnect_commands[i].summary);
+    }
+
+    printf("\nFor a community:\n");
+
+    for (command = community_commands; command->name != NULL; command++) {
+        printf("  %-32s %s\n", command->synopsis, command->summary);
     }
 
     printf("\n"
@@ -284,7 +336,7 @@ goconnect_overview(void)
 
 
 static int
-goconnect_help_of(const goconnect_command_t *command)
+goconnect_help_of(const command_t *command)
 {
     printf("usage: goconnect %s [--json] [--socket PATH]%s\n\n%s.\n",
            command->synopsis, command->options != 0 ? " [OPTIONS]" : "",
@@ -313,14 +365,15 @@ goconnect_usage(client_t *client, const char *format, const char *what)
 static int
 goconnect_help(client_t *client)
 {
-    const goconnect_command_t *command;
+    const command_t *command;
+    int words;
 
     if (client->operands == 0) {
         goconnect_overview();
         return CLIENT_OK;
     }
 
-    command = goconnect_find(client->operand[0]);
+    command = goconnect_find_words(client->operand, client->operands, &words);
     if (command == NULL) {
         return goconnect_usage(client,
                                "there is no command \"%.40s\": goconnect help",
@@ -365,6 +418,67 @@ goconnect_limit(client_t *client, const char *text)
 
     client->limit = (int) limit;
     return CLIENT_OPT_LIMIT;
+}
+
+
+static int
+goconnect_network_option(client_t *client)
+{
+    size_t i;
+
+    for (i = 0; i < CLIENT_NETWORKS_MAX; i++) {
+        if (client->network[i] == NULL) {
+            client->network[i] = optarg;
+            return CLIENT_OPT_NETWORK;
+        }
+    }
+
+    fprintf(stderr, "goconnect: --network: at most %d\n", CLIENT_NETWORKS_MAX);
+    return -1;
+}
+
+
+static int
+goconnect_community_option(client_t *client, int option)
+{
+    char *base = (char *) client;
+    size_t i = (size_t) (option - GOCONNECT_COMMUNITY_OPT);
+
+    if (option < GOCONNECT_COMMUNITY_OPT || i >= GOCONNECT_COMMUNITY_OPTIONS) {
+        return -1;
+    }
+
+    if (goconnect_community_options[i].text != 0) {
+        *(const char **) (void *) (base + goconnect_community_options[i].text) =
+            optarg;
+
+    } else {
+        *(int *) (void *) (base + goconnect_community_options[i].flag) = 1;
+    }
+
+    return (int) goconnect_community_options[i].bit;
+}
+
+
+/* All options for getopt_long(). */
+static void
+goconnect_long_options(struct option *all)
+{
+    size_t i;
+
+    memcpy(all, goconnect_options, sizeof(goconnect_options));
+    all += GOCONNECT_OPTIONS;
+
+    for (i = 0; i < GOCONNECT_COMMUNITY_OPTIONS; i++, all++) {
+        all->name = goconnect_community_options[i].name;
+        all->has_arg = goconnect_community_options[i].text != 0
+                           ? required_argument
+                           : no_argument;
+        all->flag = NULL;
+        all->val = GOCONNECT_COMMUNITY_OPT + (int) i;
+    }
+
+    memset(all, 0, sizeof(*all));
 }
 
 
@@ -413,15 +527,17 @@ goconnect_option(client_t *client, int option)
     case 'n':
         return goconnect_limit(client, optarg);
 
+    case GOCONNECT_NETWORK_OPT:
+        return goconnect_network_option(client);
+
     default:
-        return -1;
+        return goconnect_community_option(client, option);
     }
 }
 
 
 static int
-goconnect_run(client_t *client, const goconnect_command_t *command,
-              unsigned used)
+goconnect_run(client_t *client, const command_t *command, unsigned used)
 {
     if (used & ~command->options) {
         return goconnect_usage(client,
@@ -444,9 +560,10 @@ int
 main(int argc, char **argv)
 {
     const char *name;
-    const goconnect_command_t *command;
+    const command_t *command;
     client_t client;
-    int bit, code, help = 0, option, version = 0;
+    int bit, code, help = 0, option, version = 0, words;
+    struct option options[GOCONNECT_OPTIONS + GOCONNECT_COMMUNITY_OPTIONS + 1];
     unsigned used = 0;
 
     memset(&client, 0, sizeof(client));
@@ -460,8 +577,9 @@ main(int argc, char **argv)
         client.socket = GOCONNECT_SOCKET;
     }
 
-    while ((option = getopt_long(argc, argv, "fn:hV", goconnect_options,
-                                 NULL)) != -1) {
+    goconnect_long_options(options);
+
+    while ((option = getopt_long(argc, argv, "fn:hV", options, NULL)) != -1) {
         if (option == 'h') {
             help = 1;
             continue;
@@ -495,10 +613,10 @@ main(int argc, char **argv)
     }
 
     name = argv[optind];
-    client.operands = argc - optind - 1;
-    client.operand = argv + optind + 1;
+    command = goconnect_find_words(argv + optind, argc - optind, &words);
+    client.operands = argc - optind - words;
+    client.operand = argv + optind + words;
 
-    command = goconnect_find(name);
     if (command == NULL) {
         return goconnect_usage(
             &client, "there is no command \"%.40s\": goconnect help", name);

@@ -1,0 +1,115 @@
+#include "client/command.h"
+
+#define COMMUNITY_OPTS (CLIENT_OPT_CA | CLIENT_OPT_INSECURE)
+
+#define COMMUNITY_PLACE                                                       \
+    "PLACE is a network or a tenant by its name, its slug or its id; a\n"     \
+    "network also as TENANT/NETWORK. Networks come first: tenant:NAME means " \
+    "the\n"                                                                   \
+    "tenant.\n"
+
+const command_t community_commands[] = {
+    {"tenants", tenant_list, 0, 0, COMMUNITY_OPTS, "tenants",
+     "list the tenants that you belong to", ""},
+    {"tenant search", tenant_search, 0, 1, COMMUNITY_OPTS,
+     "tenant search [TEXT]", "look for public tenants",
+     "  goconnect tenant search minecraft\n"},
+    {"tenant create", tenant_create, 1, 1,
+     COMMUNITY_OPTS | CLIENT_OPT_PUBLIC | CLIENT_OPT_OPEN, "tenant create NAME",
+     "make a tenant; you own it",
+     "  --public   everybody can find it\n"
+     "  --open     everybody who finds it can join\n"},
+    {"network create", tenant_network_create, 2, 2,
+     COMMUNITY_OPTS | CLIENT_OPT_CIDR | CLIENT_OPT_POLICY | CLIENT_OPT_PUBLIC,
+     "network create TENANT NAME", "make a network in a tenant",
+     "  --cidr RANGE      its addresses; the server takes a free /24 if you "
+     "do\n"
+     "                    not say\n"
+     "  --policy POLICY   open (members join), invite (the default) or "
+     "approval\n"
+     "  --public          every member of the tenant sees it\n"
+     "\n"
+     "  goconnect network create friends lan --policy open --public\n"},
+    {"members", member_list, 1, 1, COMMUNITY_OPTS, "members PLACE",
+     "who belongs to a network or a tenant", COMMUNITY_PLACE},
+    {"role", member_role, 3, 3, COMMUNITY_OPTS, "role PLACE USER ROLE",
+     "make somebody member, moderator, admin or (in a tenant) owner",
+     COMMUNITY_PLACE "\n  goconnect role friends grace moderator\n"},
+    {"requests", member_requests, 1, 1, COMMUNITY_OPTS, "requests NETWORK",
+     "who asks to join a network", ""},
+    {"requests approve", member_approve, 2, 2, COMMUNITY_OPTS,
+     "requests approve NETWORK USER", "let somebody in who asked", ""},
+    {"requests deny", member_deny, 2, 2, COMMUNITY_OPTS,
+     "requests deny NETWORK USER", "turn somebody down who asked", ""},
+    {"kick", member_kick, 2, 2, COMMUNITY_OPTS | CLIENT_OPT_REASON,
+     "kick PLACE USER", "take somebody out of a network or a tenant",
+     "Their devices leave at once; they may come back.\n\n" COMMUNITY_PLACE
+     "\n  --reason TEXT   for the audit log (networks)\n"},
+    {"ban", member_ban, 2, 2,
+     COMMUNITY_OPTS | CLIENT_OPT_REASON | CLIENT_OPT_EXPIRES, "ban PLACE USER",
+     "keep somebody out of a network or a tenant",
+     "Their devices leave at once, and they cannot come back.\n"
+     "\n" COMMUNITY_PLACE "\n"
+     "  --reason TEXT      why\n"
+     "  --expires TIME     until when: 12h, 7d, 4w; for good if you do not "
+     "say\n"
+     "\n"
+     "  goconnect ban lan mallory --expires 7d --reason \"griefing\"\n"},
+    {"unban", member_unban, 2, 2, COMMUNITY_OPTS, "unban PLACE USER",
+     "let somebody come back", COMMUNITY_PLACE},
+    {"bans", member_bans, 1, 1, COMMUNITY_OPTS, "bans PLACE",
+     "who is banned, until when and why", COMMUNITY_PLACE},
+    {"invites", invite_list, 1, 1, COMMUNITY_OPTS, "invites TENANT",
+     "list the invites of a tenant",
+     "Their codes are shown once, when they are made.\n"},
+    {"invite create", invite_create, 1, 1,
+     COMMUNITY_OPTS | CLIENT_OPT_ROLE | CLIENT_OPT_USES | CLIENT_OPT_EXPIRES,
+     "invite create PLACE", "make a link that lets people in",
+     COMMUNITY_PLACE
+     "\n"
+     "  --role ROLE      what they become: member if you do not say\n"
+     "  --uses N         how many people it lets in; as many as come if you\n"
+     "                   do not say\n"
+     "  --expires TIME   12h, 7d, 4w; 7d if you do not say\n"
+     "\n"
+     "  goconnect invite create friends/lan --uses 5 --expires 2d\n"},
+    {"invite revoke", invite_revoke, 1, 1, COMMUNITY_OPTS, "invite revoke ID",
+     "end an invite", "ID is what goconnect invites lists.\n"},
+    {"keys", key_list, 1, 1, COMMUNITY_OPTS, "keys TENANT",
+     "list the enrolment keys of a tenant", ""},
+    {"key create", key_create, 2, 2,
+     COMMUNITY_OPTS | CLIENT_OPT_NETWORK | CLIENT_OPT_REUSABLE |
+         CLIENT_OPT_EPHEMERAL | CLIENT_OPT_EXPIRES,
+     "key create TENANT NAME", "make a key that enrolls servers by itself",
+     "Printed once. On the machine: goconnect login URL --key KEY\n"
+     "\n"
+     "  --network NETWORK   joined by whatever it enrolls; may be repeated\n"
+     "  --reusable          enrolls more than one device\n"
+     "  --ephemeral         its devices vanish an hour after they went off "
+     "line\n"
+     "  --expires TIME      12h, 7d, 4w\n"
+     "\n"
+     "  goconnect key create friends build-servers --network lan --reusable\n"},
+    {"key delete", key_delete, 1, 1, COMMUNITY_OPTS, "key delete ID",
+     "end an enrolment key; devices that it enrolled stay", ""},
+    {"devices", device_list, 0, 0, COMMUNITY_OPTS, "devices",
+     "list your devices", ""},
+    {"device delete", device_delete, 1, 1, COMMUNITY_OPTS, "device delete NAME",
+     "take a device of yours out of everything",
+     "For one that was lost or sold. NAME may be its id.\n"},
+    {"reservations", reserve_list, 1, 1, COMMUNITY_OPTS, "reservations NETWORK",
+     "list the reserved addresses of a network", ""},
+    {"reserve", reserve_make, 1, 2,
+     COMMUNITY_OPTS | CLIENT_OPT_NAME | CLIENT_OPT_USER | CLIENT_OPT_DEVICE,
+     "reserve NETWORK [ADDRESS]", "keep an address of a network for somebody",
+     "Without ADDRESS: the next free one.\n"
+     "\n"
+     "  --name NAME       and this name\n"
+     "  --user USER       for the next device of this member\n"
+     "  --device DEVICE   for this device\n"
+     "\n"
+     "  goconnect reserve lan 100.64.0.10 --name game --user ada\n"},
+    {"unreserve", reserve_drop, 2, 2, COMMUNITY_OPTS,
+     "unreserve NETWORK ADDRESS|NAME", "give a reserved address free", ""},
+    {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
+};
