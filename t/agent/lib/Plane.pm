@@ -36,6 +36,7 @@ sub start {
 
 sub _fork {
     my ($self) = @_;
+    open $self->{will}, '+>', undef or croak "no temporary file: $!";
     my $pid = fork // croak "fork: $!";
     if (!$pid) {
         my $ok = eval { Plane::Server::run($self); 1 };
@@ -101,16 +102,30 @@ sub wait_for {
     return;
 }
 
-# Ends it as a power cut would; resume() brings the same plane back.
+# Ends it as a power cut would; resume() brings the same plane back, which
+# knows all that it has told anybody: it writes its memory down and ends in one
+# step, as between a copy and a later end it would go on answering. Or it
+# comes back as memory() was once.
 sub kill {
     my ($self) = @_;
-    $self->{saved} = $self->_ask(dump => {});
+    eval { $self->_ask(die => {}) };
     CORE::kill 'KILL', $self->{pid};
     waitpid delete $self->{pid}, 0;
+    my $will = delete $self->{will};
+    seek $will, 0, 0;
+    local $/;
+    $self->{saved} = decode_json(<$will> || croak 'the plane left no will');
     return;
 }
 
-sub resume { $_[0]->_fork; $_[0] }
+sub memory { $_[0]->_ask(dump => {}) }
+
+sub resume {
+    my ($self, $memory) = @_;
+    $self->{saved} = $memory if $memory;
+    $self->_fork;
+    return $self;
+}
 
 # Stops answering without closing anything.
 sub freeze { CORE::kill 'STOP', $_[0]{pid} }
@@ -136,7 +151,7 @@ use Mojo::Server::Daemon;
 use Mojolicious;
 use Digest::SHA qw(sha1_hex);
 
-my ($m, @sockets, %topics);
+my ($m, $will, @sockets, %topics);
 
 sub uuid {
     my ($seed) = @_;
@@ -151,6 +166,7 @@ sub fresh { return { frames => [], requests => [], networks => {}, devices => {}
 sub run {
     my ($plane) = @_;
     $m = $plane->{saved} // fresh();
+    $will = $plane->{will};
     my $app = Mojolicious->new;
     $app->log(Mojo::Log->new(level => 'fatal'));
     $app->secrets(['test']);
@@ -175,6 +191,7 @@ sub run {
 sub ctl_ping { {} }
 sub ctl_state { return { map { $_ => $m->{$_} } qw(frames requests networks devices) , sockets => scalar @sockets } }
 sub ctl_dump { $m }
+sub ctl_die { syswrite $will, encode_json($m); kill 'KILL', $$ }
 sub ctl_clear { $m->{frames} = []; $m->{requests} = []; {} }
 sub ctl_set { my ($b) = @_; for (keys %$b) {
     if ($_ eq 'epoch') { $m->{epoch} = $b->{epoch} } elsif ($_ eq 'expires') { $m->{expires} = $b->{$_} }
@@ -351,13 +368,19 @@ sub frame {
             my ($t, $network) = @$_;
             if (!$network) {
                 self_frame($s) if $t->{topic} =~ /^device:/;
-            } elsif (!defined $t->{seq}) {
-                netmap($s, $network) if $s->{device} ne 'user';
-            } elsif ($m->{set}{expired}) {
-                out($s, { type => 'resync', topic => $t->{topic}, data => { reason => 'expired' } });
-            } else {
-                out($s, $_) for grep { $_->{seq} > $t->{seq} } @{ $network->{events} };
+                next;
             }
+            if (!defined $t->{seq}) {
+                netmap($s, $network) if $s->{device} ne 'user';
+                next;
+            }
+            # all that came since, or none of it: what is behind the client
+            # is missing too
+            my @since = grep { $_->{seq} > $t->{seq} } @{ $network->{events} };
+            if ($m->{set}{expired} || @since != $network->{seq} - $t->{seq}) {
+                @since = { type => 'resync', topic => $t->{topic}, data => { reason => 'expired' } };
+            }
+            out($s, $_) for @since;
         }
         return;
     }
