@@ -24,7 +24,8 @@ struct device_call {
     http_t *http;
     loop_timer_t kick; /* start or finish, from the loop */
     http_answer_t answer;
-    unsigned again : 1; /* the token was refused once */
+    unsigned again : 1;   /* the token was refused once */
+    unsigned renewed : 1; /* the token was made for it, however short-lived */
     unsigned ended : 1;
 };
 
@@ -310,6 +311,7 @@ device_refreshed(void *arg, const http_answer_t *answer)
     for (call = device->calls; call != NULL; call = call->next) {
         if (call->http == NULL && !call->ended) {
             if (outcome.status == 200) {
+                call->renewed = 1;
                 loop_timer_set(daemon->loop, &call->kick, 0);
 
             } else {
@@ -425,7 +427,7 @@ device_call_step(void *arg)
     }
 
     if (device->access_token != NULL &&
-        device->expires_at - DEVICE_EARLY_MS > loop_now()) {
+        (call->renewed || device->expires_at - DEVICE_EARLY_MS > loop_now())) {
         device_call_send(call);
         return;
     }
