@@ -218,6 +218,7 @@ uplink_closed(void *arg, unsigned code, const err_t *err)
 
         /* a fresh token first, without waiting; a second time in a row waits */
         if (last != UPLINK_CLOSE_TOKEN) {
+            uplink_forget_presence(uplink->daemon);
             uplink_connect(uplink);
             return;
         }

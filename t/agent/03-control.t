@@ -71,7 +71,7 @@ subtest 'closed with 4001: the token is refused' => sub {
     afresh();
     $plane->clear;
     $plane->drop(4001);
-    ok until_true(sub { $plane->frames('subscribe') }, 45), 'comes back';
+    ok told(), 'comes back, and says where it is as on every connection';
     is_deeply [ $plane->requests ], [ 'POST /v1/auth/refresh', 'WS /v1/ws' ], 'with a new token';
     like $a->host->must('cat', '/var/lib/goconnect/device.json'), qr/"refresh_token":"refresh-\d+/,
         '... whose successor is on disk';
@@ -82,7 +82,7 @@ subtest 'a token is renewed before its end' => sub {
     $plane->set(expires => 60);
     $plane->clear;
     $plane->drop(4001);
-    ok until_true(sub { $plane->frames('subscribe') }, 45), 'connected with a token that is near its end';
+    ok told(), 'connected with a token that is near its end';
     is_deeply [ $plane->requests ], [ 'POST /v1/auth/refresh', 'WS /v1/ws' ],
         '... which is used all the same';
     $plane->set(expires => 900);
