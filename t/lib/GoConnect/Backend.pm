@@ -24,7 +24,7 @@ my $ROOT = abs_path(dirname(__FILE__) . '/../../..');
 my $BUILD = $ENV{GOCONNECT_BUILD} // "$ROOT/build";
 my $DRIVER = "$BUILD/drivers/backend";
 
-my ($backend, $dir, %ns, $owner);
+my ($backend, $dir, %ns, $owner, $interface);
 
 # The codes of plan/error.h that are looked for here.
 my %CODE = (PORT_IN_USE => 6, NAME_IN_USE => 7, ROUTE_IN_USE => 8);
@@ -147,10 +147,13 @@ sub seen {
     } @lines };
 }
 
-# Everything of the namespace that a run may change: for "the same end".
+# Everything of the namespace that a run may change: for "the same end". wg(8)
+# tells of every wireguard-go of this machine, also of another run's.
 sub state {
     my ($ns) = @_;
-    my $text = must(in($ns, 'sh', '-c', 'wg show all dump; ip -d link; ip address;'
+    my (undef, $wg) = capture(in($ns, qw(wg show all dump)));
+    my $text = join "\n", grep { /^\Q$interface\E\t/ } split /\n/, $wg;
+    $text .= "\n" . must(in($ns, 'sh', '-c', 'ip -d link; ip address;'
         . 'ip route show table all; ip -6 route show table all'));
     # interface numbers, counters and what the kernel makes up for itself
     $text =~ s/^\d+: //mg;
@@ -427,7 +430,7 @@ sub suite {
     $dir = tempdir('gcb-XXXXXX', DIR => '/tmp', CLEANUP => 1);
     srand 7;
     namespaces(qw(a b));
-    my $name = sprintf 'gc-%x', $$;
+    my $name = $interface = sprintf 'gc-%x', $$;
     my $wish;
 
     subtest 'peers' => sub { $wish = applies_and_reads_back($name, $opt{peers} // 1000) };
