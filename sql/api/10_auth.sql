@@ -1,6 +1,25 @@
 -- Accounts and sessions. Passwords, tokens and codes reach the database only as
 -- hashes; the module makes them and adds them to the answers.
 
+-- Keeps whoever takes a user's sessions away from doing so until the commit,
+-- and refuses if he was a moment earlier: no session begins behind his back.
+-- Before any device is locked.
+CREATE FUNCTION api_1._hold_user(ctx api_1.ctx, owner uuid) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM goconnect.users u WHERE u.id = owner AND u.suspended_at IS NULL
+        FOR SHARE;
+    IF NOT FOUND THEN
+        PERFORM api_1._raise(403, 'suspended', 'This account is suspended.');
+    END IF;
+    IF ctx.session_id IS NOT NULL
+       AND NOT EXISTS (SELECT FROM goconnect.sessions s WHERE s.id = ctx.session_id)
+    THEN
+        PERFORM api_1._raise(401, 'session_revoked', 'The session has ended; log in again.');
+    END IF;
+END
+$$;
+
 -- A new session and the hash of its first refresh token.
 CREATE FUNCTION api_1._start_session(ctx api_1.ctx, owner uuid, device uuid, refresh text)
 RETURNS uuid
@@ -8,6 +27,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     session uuid;
 BEGIN
+    PERFORM api_1._hold_user(ctx, owner);
     INSERT INTO goconnect.sessions AS s (user_id, device_id, address, expires_at)
     VALUES (owner, device, ctx.address, now() + interval '30 days')
     RETURNING s.id INTO session;

@@ -72,6 +72,7 @@ DECLARE
     has_agent boolean := coalesce((body -> 'agent')::boolean, true);
 BEGIN
     evs := '{}';
+    PERFORM api_1._hold_user(ctx, owner);
     SELECT d.* INTO old FROM goconnect.devices d
      WHERE d.public_key = body ->> 'public_key'
        FOR NO KEY UPDATE;

@@ -30,6 +30,16 @@ my $NEVER = '"0"';    # an If-Match that no version has: who may, gets 412
 my %expected = (
     auth_logout => { skip => 'ends the session: see auth.t' },
     auth_me => { want => { outsider => 200 } },
+    auth_password => { body => { password => 'wrong', new_password => 'long enough' },
+        want => { outsider => 403 } },
+    auth_sessions_list => { want => { outsider => 200 } },
+    auth_sessions_delete => { path => sub { $w->{user}{member}{session_id} },
+        want => { outsider => 404, barred => 404, member => 204, moderator => 404 },
+        after => sub {
+            $w->{user}{member} = { %{ $w->{user}{member} }, %{ $s->login('member-x') } }
+                if $_[0] eq 'member';
+        } },
+    users_update => { body => { settings => { theme => 'dark' } }, want => { outsider => 200 } },
     auth_device_get => { path => sub { fresh_code() }, want => { outsider => 200 } },
     auth_device_approve => { want => { outsider => 204 }, swap => { networks => 422 },
         body => sub { { user_code => fresh_code(), approve => \1 } } },

@@ -71,6 +71,7 @@ my $page = 'NULL, NULL';
 my $cursor = "50, (extract(epoch FROM now() - interval '2 hours') * 1000000)::bigint || '_' || $at{user}";
 my %call = (
     auth_me => [''],
+    auth_sessions_list => [ $page ],
     tenants_list => [ "'mine', NULL, $page", "'public', NULL, $page", "'public', 'community 99', $page",
         "'public', 'z', $page",
         "'public', NULL, $cursor" ],
