@@ -118,6 +118,8 @@ CREATE VIEW api_1._invites AS
 
 CREATE VIEW api_1._devices AS
     SELECT d.id, d.user_id, d.name, d.platform, d.agent, d.public_key,
+           ARRAY(SELECT n.subnet FROM goconnect.device_subnets n
+                  WHERE n.device_id = d.id ORDER BY n.subnet) AS subnets,
            s.device_id IS NOT NULL AS online, d.last_seen, d.created_at
       FROM goconnect.devices d
       LEFT JOIN goconnect.presence s ON s.device_id = d.id;
@@ -144,6 +146,16 @@ CREATE FUNCTION api_1._peer_object(peer uuid) RETURNS json
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (SELECT row_to_json(o) FROM api_1._peers o WHERE o.id = peer);
+END
+$$;
+
+-- A peer as the answer to the POST: with what its device should know.
+CREATE FUNCTION api_1._peer_with_warnings(peer uuid) RETURNS json
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT (left(api_1._peer_object(p.id)::text, -1) || ',"warnings":'
+                    || api_1._warnings(p.device_id, p.network_id) || '}')::json
+              FROM goconnect.peers p WHERE p.id = peer);
 END
 $$;
 
@@ -175,6 +187,50 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION api_1._rules(network uuid) RETURNS json
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT coalesce(json_agg(json_build_object('id', r.id, 'action', r.action,
+                       'source', r.source, 'destination', r.destination,
+                       'protocol', r.protocol, 'port_first', lower(r.ports),
+                       'port_last', upper(r.ports) - 1) ORDER BY r.position), '[]'::json)
+              FROM goconnect.rules r WHERE r.network_id = network);
+END
+$$;
+
+CREATE VIEW api_1._relays AS
+    SELECT r.id, r.name, host(r.address4) AS address4, host(r.address6) AS address6, r.port,
+           r.url
+      FROM goconnect.relays r
+     WHERE r.enabled;
+
+-- The parts of a map besides its peers, each whole.
+CREATE FUNCTION api_1._netmap_part(network uuid, part text) RETURNS json
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN CASE part
+        WHEN 'network' THEN api_1._network_object(network, NULL)
+        WHEN 'relays' THEN (SELECT coalesce(json_agg(row_to_json(r) ORDER BY r.name), '[]'::json)
+                              FROM (SELECT v.* FROM api_1._relays v ORDER BY v.name LIMIT 64) r)
+        WHEN 'dns' THEN (SELECT json_build_object('domain', n.slug || '.' || t.slug || '.gc')
+                           FROM goconnect.networks n
+                           JOIN goconnect.tenants t ON t.id = n.tenant_id
+                          WHERE n.id = network)
+        WHEN 'rules' THEN api_1._rules(network) END;
+END
+$$;
+
+-- The data of a netmap_delta that replaces these parts.
+CREATE FUNCTION api_1._delta_parts(network uuid, VARIADIC parts text[]) RETURNS json
+LANGUAGE sql STABLE AS $$
+    SELECT json_object_agg(m.name, m.value ORDER BY m.place)
+      FROM (VALUES ('network_id', to_json(network), 1), ('upsert', '[]'::json, 2),
+                   ('remove', '[]'::json, 3)
+            UNION ALL
+            SELECT p.name, api_1._netmap_part(network, p.name), 3 + p.place
+              FROM unnest(parts) WITH ORDINALITY AS p (name, place)) m (name, value, place)
+$$;
+
 -- The whole map of a network, the same for every reader.
 CREATE FUNCTION api_1._netmap(network uuid) RETURNS json
 LANGUAGE plpgsql STABLE AS $$
@@ -182,23 +238,14 @@ BEGIN
     RETURN (SELECT json_build_object(
                 'network_id', n.id,
                 'version', n.netmap_version,
-                'network', api_1._network_object(n.id, NULL),
-                'relays', (SELECT coalesce(json_agg(json_build_object('id', r.id, 'name', r.name,
-                                      'address4', host(r.address4), 'address6', host(r.address6),
-                                      'port', r.port, 'url', r.url) ORDER BY r.name), '[]'::json)
-                             FROM goconnect.relays r WHERE r.enabled),
-                'dns', json_build_object('domain', n.slug || '.' || t.slug || '.gc'),
-                'rules', (SELECT coalesce(json_agg(json_build_object('id', r.id,
-                                      'action', r.action, 'source', r.source,
-                                      'destination', r.destination, 'protocol', r.protocol,
-                                      'port_first', lower(r.ports), 'port_last', upper(r.ports) - 1)
-                                      ORDER BY r.position), '[]'::json)
-                            FROM goconnect.rules r WHERE r.network_id = n.id),
+                'network', api_1._netmap_part(n.id, 'network'),
+                'relays', api_1._netmap_part(n.id, 'relays'),
+                'dns', api_1._netmap_part(n.id, 'dns'),
+                'rules', api_1._netmap_part(n.id, 'rules'),
                 'peers', (SELECT coalesce(json_agg(row_to_json(v)), '[]'::json)
                             FROM (SELECT m.* FROM api_1._map_peers(network) m
                                    ORDER BY m.name) v))
               FROM goconnect.networks n
-              JOIN goconnect.tenants t ON t.id = n.tenant_id
              WHERE n.id = network);
 END
 $$;

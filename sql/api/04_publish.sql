@@ -6,30 +6,56 @@ LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- A peer removed and a peer changed in one request are one step of the map: all
--- deltas of a network become one, in the place of the first.
+-- deltas of a network become one, in the place of the first. Of a part that is
+-- replaced twice the last one counts.
 CREATE FUNCTION api_1._merge_deltas(evs api_1.event[]) RETURNS api_1.event[]
 LANGUAGE sql STABLE AS $$
     WITH e AS (
         SELECT u.ord, u.topic, u.kind, u.data
           FROM unnest(evs) WITH ORDINALITY AS u (topic, kind, data, ord)
+    ), d AS (
+        SELECT min(e.ord) AS ord, e.topic FROM e WHERE e.kind = 'netmap_delta' GROUP BY e.topic
     ), merged AS (
-        SELECT min(e.ord) AS ord, e.topic, 'netmap_delta' AS kind,
-               json_build_object(
-                   'network_id', substr(e.topic, 9),
-                   'upsert', (SELECT coalesce(json_agg(x.value ORDER BY f.ord), '[]'::json)
-                                FROM e f, json_array_elements(f.data -> 'upsert') x
-                               WHERE f.topic = e.topic AND f.kind = 'netmap_delta'),
-                   'remove', (SELECT coalesce(json_agg(x.value ORDER BY f.ord), '[]'::json)
-                                FROM e f, json_array_elements(f.data -> 'remove') x
-                               WHERE f.topic = e.topic AND f.kind = 'netmap_delta')) AS data
-          FROM e
-         WHERE e.kind = 'netmap_delta'
-         GROUP BY e.topic
+        SELECT d.ord, d.topic, 'netmap_delta' AS kind,
+               (SELECT json_object_agg(m.name, m.value ORDER BY m.place)
+                  FROM (SELECT 'network_id' AS name, to_json(substr(d.topic, 9)) AS value,
+                               1 AS place
+                        UNION ALL
+                        SELECT l.name, (SELECT coalesce(json_agg(x.value ORDER BY f.ord),
+                                                        '[]'::json)
+                                          FROM e f, json_array_elements(f.data -> l.name) x
+                                         WHERE f.topic = d.topic AND f.kind = 'netmap_delta'),
+                               l.place
+                          FROM (VALUES ('upsert', 2), ('remove', 3)) AS l (name, place)
+                        UNION ALL
+                        SELECT l.name, (SELECT f.data -> l.name FROM e f
+                                         WHERE f.topic = d.topic AND f.kind = 'netmap_delta'
+                                           AND f.data -> l.name IS NOT NULL
+                                         ORDER BY f.ord DESC LIMIT 1), l.place
+                          FROM (VALUES ('network', 4), ('relays', 5), ('dns', 6), ('rules', 7))
+                               AS l (name, place)) m
+                 WHERE m.value IS NOT NULL) AS data
+          FROM d
     )
     SELECT array_agg(api_1._event(a.topic, a.kind, a.data) ORDER BY a.ord)
       FROM (SELECT e.ord, e.topic, e.kind, e.data FROM e WHERE e.kind <> 'netmap_delta'
             UNION ALL
             SELECT m.ord, m.topic, m.kind, m.data FROM merged m) a
+$$;
+
+-- The data of a netmap_delta with its versions, which stand behind network_id.
+CREATE FUNCTION api_1._numbered_delta(data json, version bigint) RETURNS json
+LANGUAGE sql STABLE AS $$
+    SELECT json_object_agg(m.name, m.value ORDER BY m.place)
+      FROM (VALUES ('network_id', data -> 'network_id', 1), ('version', to_json(version), 2),
+                   ('base_version',
+                    (SELECT to_json(n.netmap_version) FROM goconnect.networks n
+                      WHERE n.id = (data ->> 'network_id')::uuid), 3),
+                   ('upsert', data -> 'upsert', 4), ('remove', data -> 'remove', 5),
+                   ('network', data -> 'network', 6), ('relays', data -> 'relays', 7),
+                   ('dns', data -> 'dns', 8), ('rules', data -> 'rules', 9))
+           AS m (name, value, place)
+     WHERE m.value IS NOT NULL
 $$;
 
 -- Advances the topics, stores the events, and returns their finished frames in
@@ -67,16 +93,9 @@ BEGIN
         RETURNING o.id, o.seq
     ), numbered AS (
         SELECT e.ord, e.topic, e.kind, t.seq - w.n + e.place AS seq,
-               CASE e.kind WHEN 'netmap_delta' THEN
-                   json_build_object(
-                       'network_id', e.data -> 'network_id',
-                       'version', t.seq - w.n + e.place,
-                       'base_version',
-                           (SELECT n.netmap_version FROM goconnect.networks n
-                             WHERE n.id = (e.data ->> 'network_id')::uuid),
-                       'upsert', e.data -> 'upsert',
-                       'remove', e.data -> 'remove')
-               ELSE e.data END AS data
+               CASE e.kind WHEN 'netmap_delta'
+                    THEN api_1._numbered_delta(e.data, t.seq - w.n + e.place)
+                    ELSE e.data END AS data
           FROM e
           JOIN want w ON w.topic = e.topic
           JOIN t ON t.id = e.topic

@@ -327,6 +327,12 @@ BEGIN
                                  THEN jsonb_build_object('expelled', cardinality(out_of))
                                  ELSE '{}' END);
 
+    -- the map holds the network too
+    IF new.rev <> old.rev THEN
+        evs := evs || api_1._event('network:' || network, 'netmap_delta',
+            CASE WHEN new.slug = old.slug THEN api_1._delta_parts(network, 'network')
+                 ELSE api_1._delta_parts(network, 'network', 'dns') END);
+    END IF;
     evs := evs || api_1._event('network:' || network, 'network',
         json_build_object('change', 'changed', 'network', api_1._network_object(network, NULL)));
     IF api_1._is_open_to_all(network) THEN

@@ -171,7 +171,67 @@ BEGIN
 END
 $$;
 
--- body: name?, platform?
+-- The local networks of a body; list is NULL if it names none.
+CREATE FUNCTION api_1._subnets(body jsonb, OUT list cidr[], OUT errors json[])
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    SELECT x.list, x.errors INTO list, errors FROM api_1._prefixes(body, 'subnets') x;
+    IF '0.0.0.0/0' = ANY (list) OR '::/0' = ANY (list) THEN
+        errors := errors || api_1._wrong('subnets', 'invalid', 'The internet is no local network.');
+    END IF;
+END
+$$;
+
+-- Makes these the local networks of a device, whose row is locked; NULL leaves
+-- them. They are part of the device, so it gets a new version.
+CREATE FUNCTION api_1._set_subnets(ctx api_1.ctx, device uuid, list cidr[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    was cidr[] := ARRAY(SELECT s.subnet FROM goconnect.device_subnets s
+                         WHERE s.device_id = device ORDER BY s.subnet);
+BEGIN
+    IF list IS NULL OR list = was THEN
+        RETURN;
+    END IF;
+    DELETE FROM goconnect.device_subnets s
+     WHERE s.device_id = device AND NOT s.subnet = ANY (list);
+    INSERT INTO goconnect.device_subnets (device_id, subnet)
+    SELECT device, x.subnet FROM unnest(list) AS x (subnet)
+    ON CONFLICT (device_id, subnet) DO NOTHING;
+    UPDATE goconnect.devices d SET name = d.name WHERE d.id = device;
+    PERFORM api_1._audit(ctx, NULL, 'device.subnets', 'device', device,
+        api_1._changes(jsonb_build_object('subnets', to_jsonb(was)),
+                       jsonb_build_object('subnets', to_jsonb(list))));
+END
+$$;
+
+-- What may not work: a local network of the device lies in the range of one of
+-- its networks (of this one, if it is named), and draws its traffic.
+CREATE FUNCTION api_1._warnings(device uuid, network uuid DEFAULT NULL) RETURNS json
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT coalesce(json_agg(json_build_object(
+                       'code', 'local_subnet_overlap',
+                       'detail', format('The local network %s of this device overlaps the range %s of the network "%s".',
+                                        text(s.subnet), text(c.range), n.name),
+                       'network_id', n.id, 'subnet', s.subnet) ORDER BY n.id, s.subnet), '[]'::json)
+              FROM goconnect.peers p
+              JOIN goconnect.networks n ON n.id = p.network_id
+              JOIN goconnect.device_subnets s ON s.device_id = p.device_id
+             CROSS JOIN LATERAL (VALUES (n.cidr), (n.cidr6)) AS c (range)
+             WHERE p.device_id = device AND (network IS NULL OR n.id = network)
+               AND s.subnet && c.range);
+END
+$$;
+
+-- A device as the answer to a change of it: with what it should know.
+CREATE FUNCTION api_1._device_with_warnings(device uuid) RETURNS json
+LANGUAGE sql STABLE AS $$
+    SELECT (left(api_1._device_object(device)::text, -1) || ',"warnings":'
+            || api_1._warnings(device) || '}')::json
+$$;
+
+-- body: name?, platform?, subnets?. The device itself says where it sits.
 CREATE FUNCTION api_1.devices_update(ctx api_1.ctx, device uuid, body jsonb)
 RETURNS api_1.reply
 LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -180,33 +240,49 @@ DECLARE
     old goconnect.devices;
     new goconnect.devices;
     errs json[];
+    subnets cidr[];
+    evs api_1.event[];
 BEGIN
-    r := api_1._user(ctx);
+    r := api_1._any(ctx);
     IF r.status IS NOT NULL THEN
         RETURN r;
     END IF;
     SELECT d.* INTO old FROM goconnect.devices d
-     WHERE d.id = device AND d.user_id = ctx.user_id FOR NO KEY UPDATE;
+     WHERE d.id = device AND d.user_id = ctx.user_id
+       AND (ctx.device_id IS NULL OR ctx.device_id = device)
+       FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN api_1._not_found();
+    END IF;
+    IF ctx.device_id IS NOT NULL AND body - 'subnets' <> '{}' THEN
+        RETURN api_1._refuse(403, 'user_session_required',
+            'A device says where it sits; the rest is its user''s.');
     END IF;
     IF NOT api_1._matches(ctx.if_match, old.rev) THEN
         RETURN api_1._stale();
     END IF;
     errs := api_1._check_device(body - 'public_key', false);
+    SELECT x.list, errs || x.errors INTO subnets, errs FROM api_1._subnets(body) x;
     IF cardinality(errs) > 0 THEN
         RETURN api_1._invalid(errs);
     END IF;
 
-    UPDATE goconnect.devices d
-       SET name = coalesce(btrim(body ->> 'name'), old.name),
-           platform = coalesce(body ->> 'platform', old.platform)
-     WHERE d.id = device
-    RETURNING d.* INTO new;
-    PERFORM api_1._audit(ctx, NULL, 'device.update', 'device', device,
-                         api_1._changes(to_jsonb(old), to_jsonb(new)));
-    RETURN api_1._ok(200, api_1._device_object(device), api_1._etag(new.rev), NULL,
-                     api_1._publish(api_1._self_events(ARRAY[device])));
+    IF body - 'subnets' <> '{}' THEN
+        UPDATE goconnect.devices d
+           SET name = coalesce(btrim(body ->> 'name'), old.name),
+               platform = coalesce(body ->> 'platform', old.platform)
+         WHERE d.id = device
+        RETURNING d.* INTO new;
+        PERFORM api_1._audit(ctx, NULL, 'device.update', 'device', device,
+                             api_1._changes(to_jsonb(old), to_jsonb(new)));
+    END IF;
+    PERFORM api_1._set_subnets(ctx, device, subnets);
+    IF new.id IS NOT NULL THEN
+        evs := api_1._self_events(ARRAY[device]);
+    END IF;
+    RETURN (SELECT api_1._ok(200, api_1._device_with_warnings(device), api_1._etag(d.rev), NULL,
+                             api_1._publish(evs))
+              FROM goconnect.devices d WHERE d.id = device);
 END
 $$;
 

@@ -48,10 +48,29 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT host(range::inet + n)::inet
 $$;
 
--- An address of the network for the device; NULL if there is none. The caller
--- has locked the network in an earlier statement, so that what is searched here
--- is what the holder of the lock left.
-CREATE FUNCTION api_1._allocate(network uuid, device uuid, owner uuid) RETURNS inet
+-- What is held for a device that comes, its address being free: for itself
+-- first, then for the name that it comes by, then for its user. No row if
+-- nothing is.
+CREATE FUNCTION api_1._held(network uuid, device uuid, owner uuid, wish text)
+RETURNS TABLE (ip_address inet, name text)
+LANGUAGE sql STABLE AS $$
+    SELECT v.ip_address, v.name
+      FROM goconnect.reservations v
+      JOIN goconnect.networks n ON n.id = v.network_id
+     WHERE v.network_id = network AND v.ip_address << n.cidr
+       AND (v.device_id = device OR v.user_id = owner
+            OR v.name = wish AND num_nonnulls(v.device_id, v.user_id) = 0)
+       AND NOT EXISTS (SELECT FROM goconnect.peers p
+                        WHERE p.network_id = network AND p.ip_address = v.ip_address)
+     ORDER BY v.device_id IS NULL, v.user_id IS NOT NULL, v.name IS DISTINCT FROM wish,
+              v.ip_address
+     LIMIT 1
+$$;
+
+-- An address of the network that nobody has and none is held for; NULL if there
+-- is none. The caller has locked the network in an earlier statement, so that
+-- what is searched here is what the holder of the lock left.
+CREATE FUNCTION api_1._take_free(network uuid) RETURNS inet
 LANGUAGE plpgsql AS $$
 DECLARE
     n record;
@@ -62,33 +81,24 @@ BEGIN
     SELECT w.cidr, w.high_water INTO n FROM goconnect.networks w WHERE w.id = network;
     top := (2::bigint ^ (32 - masklen(n.cidr)))::bigint - 2;    -- without broadcast
 
-    -- one held for this device, or for its user
-    SELECT v.ip_address INTO found_one FROM goconnect.reservations v
-     WHERE v.network_id = network AND (v.device_id = device OR v.user_id = owner)
-       AND v.ip_address << n.cidr
-       AND NOT EXISTS (SELECT FROM goconnect.peers p
-                        WHERE p.network_id = network AND p.ip_address = v.ip_address)
-     ORDER BY v.device_id IS NULL, v.ip_address LIMIT 1;
-    IF FOUND THEN
-        DELETE FROM goconnect.released_addresses a
-         WHERE a.network_id = network AND a.ip_address = found_one;
-        RETURN found_one;
-    END IF;
-
     -- one that has rested
     found_one := api_1._take_released(network, now() - interval '24 hours');
     IF found_one IS NOT NULL THEN
         RETURN found_one;
     END IF;
 
-    -- the next that nobody ever had
+    -- the next that nobody ever had; one above the mark that was held and is
+    -- released rests like any other
     mark := n.high_water + 1;
     WHILE mark <= top AND EXISTS (
         SELECT FROM goconnect.reservations v
          WHERE v.network_id = network AND v.ip_address = api_1._address(n.cidr, mark)
         UNION ALL
         SELECT FROM goconnect.peers p
-         WHERE p.network_id = network AND p.ip_address = api_1._address(n.cidr, mark))
+         WHERE p.network_id = network AND p.ip_address = api_1._address(n.cidr, mark)
+        UNION ALL
+        SELECT FROM goconnect.released_addresses a
+         WHERE a.network_id = network AND a.ip_address = api_1._address(n.cidr, mark))
     LOOP
         mark := mark + 1;
     END LOOP;
@@ -167,8 +177,8 @@ BEGIN
 END
 $$;
 
--- body: device_id (implied by device scope), public_key, name?, endpoints?.
--- Posted again by the same device it replaces key, name and endpoints.
+-- body: device_id (implied by device scope), public_key, name?, endpoints?,
+-- subnets?. Posted again by the same device it replaces key, name and endpoints.
 -- Without public_key there is made: {id, public_key, private_key}, for a device
 -- without an agent: the private key is sealed for the peer of that id. Such a
 -- one keeps the key that it has.
@@ -183,9 +193,11 @@ DECLARE
     errs json[] := '{}';
     device uuid := coalesce((body ->> 'device_id')::uuid, ctx.device_id);
     e record;
+    subnets cidr[];
     old goconnect.peers;
     new goconnect.peers;
     peer uuid;
+    held record;
     ip inet;
     clash text;
     wg_key text := body ->> 'public_key';
@@ -237,6 +249,7 @@ BEGIN
     END IF;
     SELECT x.list, x.errors INTO e FROM api_1._endpoints(body -> 'endpoints') x;
     errs := errs || e.errors;
+    SELECT x.list, errs || x.errors INTO subnets, errs FROM api_1._subnets(body) x;
     IF cardinality(errs) > 0 THEN
         RETURN api_1._invalid(errs);
     END IF;
@@ -261,7 +274,8 @@ BEGIN
            AND old.name = coalesce(body ->> 'name', old.name)
            AND (NOT body ? 'endpoints' OR old.endpoints = e.list)
         THEN
-            RETURN api_1._ok(200, api_1._peer_object(peer), api_1._etag(old.rev));
+            PERFORM api_1._set_subnets(ctx, device, subnets);
+            RETURN api_1._ok(200, api_1._peer_with_warnings(peer), api_1._etag(old.rev));
         END IF;
         UPDATE goconnect.peers p
            SET public_key = wg_key,
@@ -297,16 +311,24 @@ BEGIN
         THEN
             RETURN api_1._refuse(409, 'network_full', 'A network of mode l2 holds 64 peers.');
         END IF;
-        ip := api_1._allocate(network, device, ctx.user_id);
+        SELECT h.* INTO held FROM api_1._held(network, device, ctx.user_id,
+            coalesce(body ->> 'name', api_1._slug(d.name, 48))) h;
+        ip := coalesce(held.ip_address, api_1._take_free(network));
         IF ip IS NULL THEN
             RETURN api_1._refuse(409, 'network_full', 'The network has no address left.');
         END IF;
+        DELETE FROM goconnect.released_addresses x
+         WHERE x.network_id = network AND x.ip_address = ip;
         INSERT INTO goconnect.peers AS p (id, tenant_id, network_id, device_id, user_id, name,
                                           ip_address, ip6_address, public_key,
                                           private_key_encrypted, via, endpoints)
         VALUES (CASE WHEN d.agent THEN gen_random_uuid() ELSE (body #>> '{made,id}')::uuid END,
                 n.tenant_id, network, device, ctx.user_id,
-                coalesce(body ->> 'name', api_1._free_name(network, d.name)), ip,
+                coalesce(body ->> 'name',
+                         (SELECT held.name
+                           WHERE NOT api_1._name_taken(network, held.name, NULL, device,
+                                                       ctx.user_id)),
+                         api_1._free_name(network, d.name)), ip,
                 api_1._address(n.cidr6, ip - network(n.cidr)::inet), wg_key,
                 CASE WHEN NOT d.agent THEN decode(body #>> '{made,private_key}', 'hex') END,
                 CASE WHEN NOT d.agent THEN api_1._gateway(network) END,
@@ -318,11 +340,12 @@ BEGIN
                              || jsonb_build_object('network_id', network, 'device_id', device));
     END IF;
 
+    PERFORM api_1._set_subnets(ctx, device, subnets);
     evs := ARRAY[api_1._event('network:' || network, 'netmap_delta',
                      api_1._delta(network, ARRAY[peer], '{}'))];
     evs := evs || api_1._self_events(ARRAY[device]);
     RETURN (SELECT api_1._ok(CASE WHEN old.id IS NULL THEN 201 ELSE 200 END,
-                             api_1._peer_object(peer), api_1._etag(p.rev),
+                             api_1._peer_with_warnings(peer), api_1._etag(p.rev),
                              '/v1/peers/' || peer || '/config',
                              api_1._tell_online(api_1._publish(evs), peer))
               FROM goconnect.peers p WHERE p.id = peer);

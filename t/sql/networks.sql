@@ -101,7 +101,7 @@ SELECT is(t.said(api_1.networks_leave(:'stranger', :'first')), '404 not_found', 
 SELECT is(t.said(api_1.devices_create(:'member', '{"name": "", "platform": "beos", "public_key": "x"}')), '422 invalid_fields name:invalid platform:invalid public_key:invalid', 'device fields');
 SELECT is(t.said(api_1.devices_create(:'laptop', '{}')), '403 user_session_required', 'a device makes no device');
 SELECT is(t.said(api_1.devices_create(:'second', jsonb_build_object('name', 'x', 'platform', 'linux', 'public_key', t.key('device Laptop 1' || (:'member'::api_1.ctx).user_id), 'refresh_hash', t.hash('q')))), '409 key_in_use', 'a key belongs to one');
-SELECT is((SELECT array_agg(k) FROM json_object_keys((api_1.devices_get(:'member', (:'laptop'::api_1.ctx).device_id)).body) k), ARRAY['id', 'user_id', 'name', 'platform', 'agent', 'public_key', 'online', 'last_seen', 'created_at'], 'the device object');
+SELECT is((SELECT array_agg(k) FROM json_object_keys((api_1.devices_get(:'member', (:'laptop'::api_1.ctx).device_id)).body) k), ARRAY['id', 'user_id', 'name', 'platform', 'agent', 'public_key', 'subnets', 'online', 'last_seen', 'created_at'], 'the device object');
 SELECT is((api_1.devices_get(:'laptop', (:'laptop'::api_1.ctx).device_id)).status, 200, 'a device sees itself');
 SELECT t.device(:'member', 'Tablet') AS tablet \gset
 SELECT is(t.said(api_1.devices_get(:'laptop', (:'tablet'::api_1.ctx).device_id)), '404 not_found', '... and not its sister');
@@ -116,7 +116,7 @@ SELECT is(t.said(api_1.devices_update(ROW((:'member'::api_1.ctx).user_id, (:'mem
 SELECT * FROM api_1.peers_create(:'laptop', :'public', jsonb_build_object('public_key', t.key('a'), 'endpoints', '["192.0.2.7:51820", "[2001:db8::1]:51820", "192.0.2.7:51820"]'::jsonb)) \gset r_
 SELECT is(:r_status, 201, 'a peer');
 SELECT is((SELECT array_agg(k) FROM json_object_keys(:'r_body'::json) k),
-    ARRAY['id', 'network_id', 'device_id', 'user_id', 'username', 'role', 'name', 'ip_address', 'ip6_address', 'public_key', 'next_public_key', 'endpoint', 'endpoints', 'home_relay', 'agent', 'gateway_offered', 'gateway', 'via', 'tags', 'offered_routes', 'routes', 'online', 'last_seen', 'created_at'], '... as the protocol says');
+    ARRAY['id', 'network_id', 'device_id', 'user_id', 'username', 'role', 'name', 'ip_address', 'ip6_address', 'public_key', 'next_public_key', 'endpoint', 'endpoints', 'home_relay', 'agent', 'gateway_offered', 'gateway', 'via', 'tags', 'offered_routes', 'routes', 'online', 'last_seen', 'created_at', 'warnings'], '... as the protocol says');
 SELECT is(:'r_body'::json ->> 'ip_address', '10.1.0.1', '... with the first address');
 SELECT ok((:'r_body'::json ->> 'ip6_address')::inet << (SELECT cidr6 FROM goconnect.networks WHERE id = :'public') AND right(:'r_body'::json ->> 'ip6_address', 3) = '::1', '... the same in IPv6');
 SELECT is(:'r_body'::json ->> 'name', 'laptop-1', '... and a name');

@@ -7,7 +7,8 @@ package GoConnect::World;
 #   $w->{device}{NAME}      a device of each of them { token, id, key, ... }
 #   $w->{home}              tenant, network (public, open; all four members are
 #                           in it), lobby (a network that nobody has joined),
-#                           user (the member), device and peer of his, invite
+#                           user (the member), device and peer of his, invite,
+#                           reservation
 #   $w->{foreign}           the same for a private tenant of the outsider
 #
 # With excluded => 1 there are also those whom something was taken from: banned
@@ -105,6 +106,8 @@ sub _contents {
     my $invite = $self->must(201, 'invites_create', as => $owner, path => [ $in->{tenant} ],
         body => { max_uses => 1 });
     @$in{qw(invite code url)} = @$invite{qw(id code url)};
+    $in->{reservation} = $self->must(201, 'reservations_create', as => $owner,
+        path => [ $in->{network} ], body => { name => 'kept' })->{id};
     return;
 }
 
