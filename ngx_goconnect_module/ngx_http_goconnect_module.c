@@ -13,6 +13,7 @@
 #include "http/ngx_goconnect_keys.h"
 #include "live/ngx_goconnect_live.h"
 #include "pg/ngx_goconnect_pg.h"
+#include "shm/ngx_goconnect_cache.h"
 
 
 #define NGX_HTTP_GOCONNECT_LANE_MAX 64
@@ -42,6 +43,8 @@ static char *ngx_http_goconnect_public_url(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t ngx_http_goconnect_origin(ngx_conf_t *cf,
                                            const char *directive,
                                            ngx_str_t *value, ngx_str_t *origin);
+static char *ngx_http_goconnect_cache(ngx_conf_t *cf, ngx_command_t *cmd,
+                                      void *conf);
 static char *ngx_http_goconnect_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd,
                                             void *conf);
 static char *ngx_http_goconnect_api(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -96,6 +99,9 @@ static ngx_command_t ngx_http_goconnect_commands[] = {
 
     {ngx_string("goconnect_public_url"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
      ngx_http_goconnect_public_url, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+
+    {ngx_string("goconnect_cache"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+     ngx_http_goconnect_cache, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
 
     {ngx_string("goconnect_cors_origin"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE,
      ngx_http_goconnect_cors_origin, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
@@ -398,6 +404,48 @@ ngx_http_goconnect_public_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
+ngx_http_goconnect_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_goconnect_main_conf_t *gmcf = conf;
+
+    ssize_t size;
+    ngx_str_t *value, number;
+
+    if (gmcf->cache_set) {
+        return "is duplicate";
+    }
+
+    gmcf->cache_set = 1;
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        return NGX_CONF_OK;
+    }
+
+    size = NGX_ERROR;
+
+    if (ngx_strncmp(value[1].data, "zone=", 5) == 0) {
+        number.data = value[1].data + 5;
+        number.len = value[1].len - 5;
+        size = ngx_parse_size(&number);
+    }
+
+    if (size < NGX_GOCONNECT_CACHE_MIN) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "goconnect_cache: \"%V\" is not a size; expected "
+                           "zone=SIZE of 256k or more, such as zone=16m, or "
+                           "off",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    gmcf->cache = ngx_goconnect_cache_zone(cf, (size_t) size);
+
+    return gmcf->cache ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
 ngx_http_goconnect_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_goconnect_main_conf_t *gmcf = conf;
@@ -515,6 +563,7 @@ ngx_http_goconnect_init_process(ngx_cycle_t *cycle)
 
     ngx_goconnect_http_events_handler = ngx_goconnect_live_publish;
     ngx_goconnect_metrics_init_process(gmcf->metrics);
+    ngx_goconnect_cache_init_process(gmcf->cache);
 
     if (ngx_goconnect_auth_init_process(cycle) != NGX_OK ||
         ngx_goconnect_http_init_process(cycle) != NGX_OK ||

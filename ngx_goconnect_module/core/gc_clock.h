@@ -24,7 +24,7 @@
 typedef struct gc_clock_s gc_clock_t;
 
 
-/* The memory that a clock of `places`, a power of two, takes */
+/* The memory, a multiple of 8, that a clock of `places`, a power of 2, takes */
 size_t gc_clock_size(uint32_t places);
 
 /* Makes one in gc_clock_size() bytes, aligned to 8. */

@@ -26,8 +26,10 @@ typedef struct {
     ngx_array_t *cors_origins; /* of ngx_str_t; NULL: none */
     ngx_thread_pool_t *thread_pool;
     ngx_goconnect_metrics_t *metrics;
+    ngx_shm_zone_t *cache; /* NULL: there is none */
 
-    unsigned used : 1; /* some location is ours */
+    unsigned used : 1;      /* some location is ours */
+    unsigned cache_set : 1; /* goconnect_cache was there */
 } ngx_goconnect_main_conf_t;
 
 

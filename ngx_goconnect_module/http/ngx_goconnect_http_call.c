@@ -139,7 +139,14 @@ ngx_goconnect_http_call_answer(ngx_goconnect_http_ctx_t *ctx,
                                           events.len);
     }
 
-    return answer->status < 400 ? NGX_OK : ngx_goconnect_http_refusal(ctx);
+    if (answer->status >= 400) {
+        return ngx_goconnect_http_refusal(ctx);
+    }
+
+    ngx_goconnect_http_cache_written(ctx, 1);
+    ngx_goconnect_http_cache_put(ctx);
+
+    return NGX_OK;
 }
 
 
@@ -159,6 +166,8 @@ ngx_goconnect_http_call_result(ngx_goconnect_http_ctx_t *ctx,
         return ngx_goconnect_http_unavailable(
             ctx, "timeout", "The database took too long; nothing was changed.");
     case NGX_GOCONNECT_PG_UNKNOWN:
+        ngx_goconnect_http_cache_written(ctx, 0);
+
         return ngx_goconnect_http_unavailable(
             ctx, "outcome_unknown",
             "The database was lost before it answered: the change may have "

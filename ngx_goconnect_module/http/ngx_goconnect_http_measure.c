@@ -162,6 +162,24 @@ ngx_goconnect_http_variable_time(ngx_http_request_t *r,
 }
 
 
+/* HIT or MISS, on routes whose answers are kept */
+static ngx_int_t
+ngx_goconnect_http_variable_cache(ngx_http_request_t *r,
+                                  ngx_http_variable_value_t *value,
+                                  uintptr_t data)
+{
+    ngx_goconnect_http_ctx_t *ctx;
+    const char *word;
+
+    ctx = ngx_goconnect_http_measured(r);
+    word = ctx == NULL ? "" : ctx->cached ? "HIT" : ctx->cache ? "MISS" : "";
+
+    ngx_goconnect_http_variable(value, word, ngx_strlen(word));
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_goconnect_http_preconfiguration(ngx_conf_t *cf)
 {
@@ -170,6 +188,7 @@ ngx_goconnect_http_preconfiguration(ngx_conf_t *cf)
         ngx_http_get_variable_pt get;
     } variables[] = {
         {ngx_string("goconnect_route"), ngx_goconnect_http_variable_route},
+        {ngx_string("goconnect_cache"), ngx_goconnect_http_variable_cache},
         {ngx_string("goconnect_user"), ngx_goconnect_http_variable_user},
         {ngx_string("goconnect_database_time"),
          ngx_goconnect_http_variable_time},

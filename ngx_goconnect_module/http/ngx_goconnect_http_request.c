@@ -409,7 +409,9 @@ ngx_goconnect_http_phase(ngx_goconnect_http_ctx_t *ctx)
     case NGX_GOCONNECT_HTTP_BETWEEN:
         return ngx_goconnect_http_step(ctx, route->between);
     case NGX_GOCONNECT_HTTP_FINISH:
-        return ngx_goconnect_http_sql(ctx, calls->finish);
+        return ngx_goconnect_http_cache_get(ctx) == NGX_OK
+                   ? NGX_OK
+                   : ngx_goconnect_http_sql(ctx, calls->finish);
     case NGX_GOCONNECT_HTTP_AFTER:
         return ngx_goconnect_http_step(ctx, route->after);
     case NGX_GOCONNECT_HTTP_REPLY:

@@ -6,6 +6,7 @@
  *   body      content type, reading, JSON
  *   fields    body and query against the rules of routes.def, value by value
  *             with check
+ *   cache     answers that need no call
  *   call      one call to the database and what can go wrong with it
  *   reply     the answer's head and body
  *   problem   every refusal (RFC 9457)
@@ -51,6 +52,9 @@ typedef struct {
 } ngx_goconnect_http_answer_t;
 
 
+typedef struct ngx_goconnect_http_cache_s ngx_goconnect_http_cache_t;
+
+
 /* In the request's pool; json and res are released by its cleanup. */
 struct ngx_goconnect_http_ctx_s {
     ngx_http_request_t *request;
@@ -68,10 +72,11 @@ struct ngx_goconnect_http_ctx_s {
     json_t *body; /* what the function is given */
 
     ngx_str_t ctx_param;
-    ngx_goconnect_pg_call_t *call; /* in flight */
-    uint64_t asked_at;             /* ngx_goconnect_metrics_clock() */
-    uint64_t database_time;        /* microseconds of all calls */
-    PGresult *res;                 /* holds the answer's strings */
+    ngx_goconnect_http_cache_t *cache; /* where the answer is to be kept */
+    ngx_goconnect_pg_call_t *call;     /* in flight */
+    uint64_t asked_at;                 /* ngx_goconnect_metrics_clock() */
+    uint64_t database_time;            /* microseconds of all calls */
+    PGresult *res;                     /* holds the answer's strings */
     ngx_goconnect_http_answer_t answer;
 
     ngx_str_t password;     /* wiped with the request */
@@ -79,6 +84,8 @@ struct ngx_goconnect_http_ctx_s {
     ngx_str_t secret;       /* what the answer tells once */
 
     ngx_int_t rc; /* of the answer */
+
+    unsigned cached : 1; /* the answer came from the cache */
 };
 
 
@@ -131,6 +138,18 @@ ngx_int_t ngx_goconnect_http_read_body(ngx_goconnect_http_ctx_t *ctx);
 
 ngx_int_t ngx_goconnect_http_check_query(ngx_goconnect_http_ctx_t *ctx);
 ngx_int_t ngx_goconnect_http_check_body(ngx_goconnect_http_ctx_t *ctx);
+
+/* cache */
+
+/* NGX_OK: the answer is there; NGX_DECLINED: the database has to be asked */
+ngx_int_t ngx_goconnect_http_cache_get(ngx_goconnect_http_ctx_t *ctx);
+
+/* Keeps what the database has answered. */
+void ngx_goconnect_http_cache_put(ngx_goconnect_http_ctx_t *ctx);
+
+/* A write has succeeded; or, if not known, may have. */
+void ngx_goconnect_http_cache_written(ngx_goconnect_http_ctx_t *ctx,
+                                      ngx_uint_t known);
 
 /* call */
 

@@ -9,6 +9,9 @@
 #define SECRET NGX_GOCONNECT_ROUTE_SECRET
 #define IDEMPOTENT NGX_GOCONNECT_ROUTE_IDEMPOTENT
 #define NO_CTX NGX_GOCONNECT_ROUTE_NO_CTX
+#define CACHED(subject, view)                                            \
+    (NGX_GOCONNECT_ROUTE_CACHED | NGX_GOCONNECT_ROUTE_CACHED_##subject | \
+     NGX_GOCONNECT_ROUTE_CACHED_##view)
 
 #define ngx_goconnect_step_NO_STEP NULL
 

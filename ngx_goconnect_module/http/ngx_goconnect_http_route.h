@@ -98,6 +98,14 @@ typedef ngx_int_t (*ngx_goconnect_step_pt)(ngx_goconnect_http_ctx_t *ctx);
 #define NGX_GOCONNECT_ROUTE_IDEMPOTENT 0x02
 #define NGX_GOCONNECT_ROUTE_NO_CTX 0x04
 
+/* CACHED(subject, view): see routes.def */
+#define NGX_GOCONNECT_ROUTE_CACHED 0x10000
+#define NGX_GOCONNECT_ROUTE_CACHED_USER 0 /* the reader's own user */
+#define NGX_GOCONNECT_ROUTE_CACHED_NETWORK 0x20000
+#define NGX_GOCONNECT_ROUTE_CACHED_NETMAP 0x40000
+#define NGX_GOCONNECT_ROUTE_CACHED_OWN 0
+#define NGX_GOCONNECT_ROUTE_CACHED_COMMON 0x80000
+
 
 typedef struct {
     ngx_str_t name;

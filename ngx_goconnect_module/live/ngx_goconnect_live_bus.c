@@ -138,6 +138,9 @@ ngx_goconnect_bus_fail(const char *what)
         bus->attempt++;
     }
 
+    /* what other nodes change is not heard at once any more */
+    ngx_goconnect_cache_flush();
+
     ngx_goconnect_bus_set_state(NGX_GOCONNECT_BUS_DOWN);
     ngx_post_event(&bus->broken, &ngx_posted_events);
 }
@@ -257,6 +260,7 @@ ngx_goconnect_bus_result(const PGresult *res)
         bus->backoff = NGX_GOCONNECT_BUS_BACKOFF_MIN;
 
         /* what was rung before is not heard any more */
+        ngx_goconnect_cache_flush();
         ngx_goconnect_sweep_now();
     }
 

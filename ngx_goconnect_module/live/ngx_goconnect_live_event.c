@@ -37,6 +37,30 @@ ngx_goconnect_event_parse(gc_slice_t text, ngx_goconnect_event_t *event)
 }
 
 
+/*
+ * Ends what is cached of a topic.  A message is in no answer that is cached;
+ * what becomes of a membership changes what its user may, wherever it is told.
+ */
+void
+ngx_goconnect_event_advance(const ngx_goconnect_event_t *event)
+{
+    gc_slice_t member, user;
+
+    if (gc_slice_is(event->type, "chat_message")) {
+        return;
+    }
+
+    if (gc_slice_is(event->type, "member") &&
+        gc_json_find(event->data, "member", &member) &&
+        gc_json_find_plain(member, "user_id", &user)) {
+        ngx_goconnect_cache_advance_id("user", (const u_char *) user.data,
+                                       user.len);
+    }
+
+    ngx_goconnect_cache_advance(event->topic, event->seq);
+}
+
+
 void
 ngx_goconnect_live_publish(const char *json, size_t len)
 {
@@ -55,6 +79,7 @@ ngx_goconnect_live_publish(const char *json, size_t len)
             continue;
         }
 
+        ngx_goconnect_event_advance(&event);
         ngx_goconnect_topic_event(&event);
         ngx_goconnect_bus_ring(&event);
     }
@@ -237,6 +262,26 @@ ngx_goconnect_event_signal(gc_slice_t text)
 }
 
 
+/* what a worker told of presence: {"devices": [ID, ...]} */
+static void
+ngx_goconnect_event_presence(gc_slice_t text)
+{
+    gc_json_iter_t it;
+    gc_slice_t devices, item, id;
+
+    if (!gc_json_find(text, "devices", &devices) ||
+        gc_json_array(&it, devices) != 0) {
+        return;
+    }
+
+    while (gc_json_item(&it, &item)) {
+        (void) gc_json_plain(item, &id);
+        ngx_goconnect_cache_advance_id("device", (const u_char *) id.data,
+                                       id.len);
+    }
+}
+
+
 /* a device has connected: {"device": ID, "number": N} */
 static void
 ngx_goconnect_event_connected(gc_slice_t text)
@@ -263,6 +308,9 @@ ngx_goconnect_event_incoming(gc_slice_t text)
 
         } else if (gc_slice_is(kind, "connected")) {
             ngx_goconnect_event_connected(text);
+
+        } else if (gc_slice_is(kind, "presence")) {
+            ngx_goconnect_event_presence(text);
         }
 
         return;
@@ -271,6 +319,8 @@ ngx_goconnect_event_incoming(gc_slice_t text)
     if (ngx_goconnect_event_parse(text, &event) != NGX_OK) {
         return;
     }
+
+    ngx_goconnect_event_advance(&event);
 
     if (event.type.len) {
         ngx_goconnect_topic_event(&event);

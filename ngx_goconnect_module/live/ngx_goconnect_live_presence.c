@@ -208,6 +208,54 @@ ngx_goconnect_presence_ring(gc_slice_t frame)
 }
 
 
+/* the bell of buf up to p, to this worker as well */
+static void
+ngx_goconnect_presence_bell(u_char *buf, u_char *p)
+{
+    p = ngx_cpymem(p - 1, "]}", 2);
+    ngx_goconnect_event_ephemeral(ngx_goconnect_slice(buf, (size_t) (p - buf)));
+}
+
+
+/*
+ * A device that has come or gone is itself changed, also one without peers;
+ * in as many bells as it takes.
+ */
+static void
+ngx_goconnect_presence_devices(gc_slice_t body)
+{
+    static const char head[] = "{\"bus\":\"presence\",\"devices\":[";
+    static const size_t item = NGX_GOCONNECT_ID_LEN + sizeof("\"\",]") - 1;
+    gc_json_iter_t it;
+    gc_slice_t devices, id;
+    u_char buf[NGX_GOCONNECT_BELL_MAX], *p, *start;
+
+    if (!gc_json_find(body, "devices", &devices) ||
+        gc_json_array(&it, devices) != 0) {
+        return;
+    }
+
+    start = ngx_cpymem(buf, head, sizeof(head) - 1);
+    p = start;
+
+    while (gc_json_item(&it, &id)) {
+        if ((size_t) (buf + sizeof(buf) - p) < item) {
+            ngx_goconnect_presence_bell(buf, p);
+            p = start;
+        }
+
+        if (id.len == NGX_GOCONNECT_ID_LEN + 2) {
+            p = ngx_cpymem(p, id.data, id.len);
+            *p++ = ',';
+        }
+    }
+
+    if (p != start) {
+        ngx_goconnect_presence_bell(buf, p);
+    }
+}
+
+
 /* the frames say what has changed for whom: here, and over the bus */
 static void
 ngx_goconnect_presence_tell(gc_slice_t body)
@@ -281,6 +329,7 @@ ngx_goconnect_presence_done(ngx_goconnect_pg_call_t *call)
         }
 
         ngx_goconnect_presence_known(reply.body);
+        ngx_goconnect_presence_devices(reply.body);
         ngx_goconnect_presence_tell(reply.body);
 
     } else {

@@ -19,6 +19,7 @@
 #include "live/ngx_goconnect_live.h"
 #include "pg/ngx_goconnect_pg.h"
 #include "shm/ngx_goconnect_metrics.h"
+#include "shm/ngx_goconnect_cache.h"
 #include "ws/ngx_goconnect_ws.h"
 
 
@@ -466,6 +467,9 @@ void ngx_goconnect_topic_unlink(ngx_goconnect_sub_t *sub);
 /* NGX_OK, or NGX_DECLINED: not a frame with a topic */
 ngx_int_t ngx_goconnect_event_parse(gc_slice_t text,
                                     ngx_goconnect_event_t *event);
+
+/* what is cached of its topic does not hold any more */
+void ngx_goconnect_event_advance(const ngx_goconnect_event_t *event);
 
 /* what an event does to sessions, besides being sent to them */
 void ngx_goconnect_event_effect(ngx_goconnect_topic_t *topic,

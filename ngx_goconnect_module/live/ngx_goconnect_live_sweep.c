@@ -18,6 +18,7 @@ typedef struct {
     ngx_event_t timer;
     ngx_uint_t started; /* sweeps so far */
     ngx_uint_t pages;   /* of the one in flight */
+    ngx_msec_t began;   /* likewise */
     u_char *from;       /* what the last page gave as next */
     size_t from_len;    /* 0: from now on */
     unsigned flying : 1;
@@ -68,6 +69,7 @@ ngx_goconnect_sweep_begin(void)
     ngx_goconnect_sweep.flying = 1;
     ngx_goconnect_sweep.started++;
     ngx_goconnect_sweep.pages = 0;
+    ngx_goconnect_sweep.began = ngx_current_msec;
 
     ngx_goconnect_sweep_page();
 }
@@ -103,6 +105,8 @@ ngx_goconnect_sweep_events(gc_slice_t events)
         if (ngx_goconnect_event_parse(frame, &event) != NGX_OK) {
             continue;
         }
+
+        ngx_goconnect_event_advance(&event);
 
         if (skip) {
             ngx_goconnect_topic_skip(&event);
@@ -187,6 +191,12 @@ ngx_goconnect_sweep_done(ngx_goconnect_pg_call_t *call)
     }
 
     ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_SWEEPS, 1);
+    if (first) {
+        /* what came before it, perhaps nobody has seen */
+        ngx_goconnect_cache_flush();
+    }
+
+    ngx_goconnect_cache_swept(ngx_goconnect_sweep.began);
     ngx_goconnect_topic_swept(ngx_goconnect_sweep.started);
     ngx_goconnect_sweep_rest();
 }

@@ -282,9 +282,10 @@ $$;
 
 -- What a worker tells every few seconds: the devices that came to its sockets
 -- and went from them. node names the worker (not the machine), anew at each
--- start. frames is what changed for everybody; known false means that the
--- database does not know this node (it is new, or the unlogged state was lost
--- in a crash), so that the next call has to list all devices that are online.
+-- start. frames is what changed for everybody, devices are those that came or
+-- went; known false means that the database does not know this node (it is new,
+-- or the unlogged state was lost in a crash), so that the next call has to list
+-- all devices that are online.
 CREATE FUNCTION api_1.ws_presence(node uuid, body jsonb) RETURNS api_1.reply
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
@@ -341,7 +342,7 @@ BEGIN
     came := ARRAY(SELECT c.id FROM unnest(came) AS c (id) WHERE NOT c.id = ANY (lost));
     PERFORM api_1._seen(came || went);
     evs := api_1._sweep();
-    r := api_1._ok(200, json_build_object('known', known,
+    r := api_1._ok(200, json_build_object('known', known, 'devices', to_json(came || went),
         'frames', array_to_json(coalesce(api_1._status_frames(went, 'offline'), '{}')
                                 || coalesce(api_1._status_frames(came, 'online'), '{}'))),
         events => api_1._publish(evs));

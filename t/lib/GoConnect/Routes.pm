@@ -92,7 +92,9 @@ sub _route {
         or croak 'routes.def: a row with ' . @arg . ' columns';
     my %route;
     @route{qw(name method path credential limit lane timeout)} = map { _string($_) } @arg[0 .. 6];
-    $route{flags}  = { map { $_ => 1 } grep { $_ } @{ $arg[7] } };
+    # CACHED(NETWORK, COMMON) is { CACHED => 'NETWORK COMMON' }
+    $route{flags}  = { map { ref $_ ? ($_->{name} => join ' ', map { @$_ } @{ $_->{args} }) : ($_ => 1) }
+        grep { $_ } @{ $arg[7] } };
     $route{begin}  = _string($arg[8]);
     $route{finish} = _string($arg[9]);
     $route{steps}  = [ map { _string($_) } @arg[10 .. 12] ];

@@ -42,6 +42,7 @@ my %alive;
 #              GoConnect::Cluster; fsync => 1 for an own one
 #   database => NAME        an existing database instead of a fresh one
 #   pool => 'read=2 depth=8 write=2 bulk=1'
+#   cache => 'zone=4m' or 'off'
 #   address => '198.18.0.1'  listen there (see GoConnect::Lab's enter)
 #   listen => "listen ...;" further lines; port => N
 #   public_url => URL
@@ -54,6 +55,7 @@ sub start {
     my ($class, %opt) = @_;
     my $self = bless {
         workers => 1, pool => 'read=2 depth=8 write=2 bulk=1', wait => 1,
+        cache => $ENV{GOCONNECT_CACHE} // 'zone=4m',
         address => '127.0.0.1', http => '', server => '', listen => '',
         %opt, owner => $$, pids => {}, allow_lines => [ $opt{allow} // (), $VALGRIND ? qr{setrlimit\(RLIMIT_NOFILE|no answer in time while connecting} : () ],
     }, $class;
@@ -121,7 +123,7 @@ sub write_config {
     my %word = (
         ROOT => $ROOT, BUILD => $BUILD, RUN => $self->{dir},
         USER => worker_user(),
-        WORKERS => $self->{workers}, POOL => $self->{pool},
+        WORKERS => $self->{workers}, POOL => $self->{pool}, CACHE => $self->{cache},
         DATABASE => $self->conninfo,
         URL => $self->{public_url} // $self->url,
         LISTEN => "listen $self->{address}:$self->{port}; $self->{listen}",
