@@ -15,7 +15,7 @@ use GoConnect::Load;
 use GoConnect::Server;
 
 my $s = GoConnect::Server->start(workers => 2, cluster => 'own', fsync => 1,
-    pool => 'read=2 depth=8 write=2 bulk=1');
+    pool => 'read=2 depth=8 write=2 bulk=1', cache => 'off');
 my $u = $s->register('ada');
 my @as = (token => $u->{token});
 my $tenant = $s->must(201, POST => '/v1/tenants', { name => 'Home' }, @as);

@@ -13,7 +13,7 @@ use Time::HiRes qw(sleep time);
 use GoConnect::Server;
 
 # One reading connection, so that every call meets the one that misbehaved.
-my $s = GoConnect::Server->start(workers => 1, pool => 'read=1 depth=8 write=1 bulk=1');
+my $s = GoConnect::Server->start(workers => 1, pool => 'read=1 depth=8 write=1 bulk=1', cache => 'off');
 my $u = $s->register('ada');
 my @as = (token => $u->{token});
 
