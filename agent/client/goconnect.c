@@ -74,6 +74,19 @@ static const command_t goconnect_commands[] = {
      "what goconnectd is doing: server, networks, problems", ""},
     {"peers", mesh_peers, 0, 1, 0, "peers [NETWORK]",
      "the devices of a network, and how they are reached", ""},
+    {"gateway", mesh_gateway, 1, 2, 0, "gateway on|off [NETWORK]",
+     "let devices without an agent in by this one",
+     "Phones, and computers with the stock WireGuard app, reach the network "
+     "by\n"
+     "its gateway: a member that is always on and can be reached from the\n"
+     "internet (forward its UDP port, see goconnect status). \"on\" offers "
+     "this\n"
+     "device; an admin's is the gateway at once, another one when an admin\n"
+     "approves it. \"off\" takes the offer back. Only packets from or to such\n"
+     "devices are forwarded, and only inside the network's interface.\n"
+     "\n"
+     "  goconnect gateway on lan\n"
+     "  goconnect gateway off lan\n"},
     {"chat", chat_run, 0, 1000,
      GOCONNECT_SERVER_OPTS | CLIENT_OPT_FOLLOW | CLIENT_OPT_LIMIT,
      "chat [NETWORK|TENANT] [MESSAGE]", "read a channel, or say something",

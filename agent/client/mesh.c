@@ -85,6 +85,17 @@ mesh_down(client_t *client)
 
 
 static void
+mesh_print_problem(const json_t *network, const char *name)
+{
+    if (*mesh_field(network, name) != '\0') {
+        printf("  problem    ");
+        client_print(mesh_field(network, name));
+        printf("\n");
+    }
+}
+
+
+static void
 mesh_print_network(const json_t *network)
 {
     printf("\n");
@@ -104,11 +115,12 @@ mesh_print_network(const json_t *network)
            json_integer_value(json_object_get(network, "peers")),
            json_integer_value(json_object_get(network, "peers_active")));
 
-    if (*mesh_field(network, "error") != '\0') {
-        printf("  problem    ");
-        client_print(mesh_field(network, "error"));
-        printf("\n");
+    if (strcmp(mesh_field(network, "gateway"), "off") != 0) {
+        printf("  gateway    %s\n", mesh_field(network, "gateway"));
     }
+
+    mesh_print_problem(network, "error");
+    mesh_print_problem(network, "gateway_error");
 }
 
 
@@ -258,6 +270,88 @@ mesh_peers(client_t *client)
     json_array_foreach(json_object_get(reply, "peers"), i, peer)
     {
         mesh_print_peer(peer);
+    }
+
+    json_decref(reply);
+    return CLIENT_OK;
+}
+
+
+/* The network among those joined: by its name, or the only one (NULL). */
+static int
+mesh_find(client_t *client, const char *text, find_t *found, err_t *err)
+{
+    int rc;
+    json_t *status;
+
+    status = mesh_status_of(client, err);
+    if (status == NULL) {
+        return -1;
+    }
+
+    rc = find_joined(status, text, found, err);
+    json_decref(status);
+
+    return rc;
+}
+
+
+static void
+mesh_print_gateway(const json_t *reply)
+{
+    const char *name = mesh_field(reply, "name");
+
+    if (json_is_true(json_object_get(reply, "gateway"))) {
+        printf("This device is the gateway of ");
+        client_print(name);
+        printf(": it forwards between its members and the devices without an "
+               "agent%s.\n",
+               json_is_true(json_object_get(reply, "ipv6")) ? ""
+                                                            : ", IPv4 alone");
+
+    } else if (json_is_true(json_object_get(reply, "offered"))) {
+        printf("This device offers itself as the gateway of ");
+        client_print(name);
+        printf(". An admin of the network has to approve it.\n");
+
+    } else {
+        printf("This device does not offer itself as the gateway of ");
+        client_print(name);
+        printf(" any more.\n");
+    }
+}
+
+
+int
+mesh_gateway(client_t *client)
+{
+    err_t err;
+    find_t found;
+    int on = strcmp(client->operand[0], "on") == 0;
+    json_t *reply;
+
+    if (!on && strcmp(client->operand[0], "off") != 0) {
+        err_set(&err, "usage", "usage: goconnect gateway on|off [NETWORK]");
+        return client_fail(client, &err);
+    }
+
+    if (mesh_find(client, client->operands > 1 ? client->operand[1] : NULL,
+                  &found, &err) == -1) {
+        return client_fail(client, &err);
+    }
+
+    reply = ask_daemon(client,
+                       json_pack("{s:s, s:s, s:b}", "command", "gateway",
+                                 "network_id", found.id, "on", on),
+                       &err);
+    if (reply == NULL) {
+        return client_fail(client, &err);
+    }
+
+    json_object_del(reply, "ok");
+
+    if (!client_json(client, json_incref(reply))) {
+        mesh_print_gateway(reply);
     }
 
     json_decref(reply);

@@ -3,6 +3,7 @@
 #include "core/gc_uuid.h"
 #include "daemon/daemon.h"
 #include "daemon/device.h"
+#include "daemon/gateway.h"
 #include "daemon/member.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
@@ -30,6 +31,8 @@ static void command_down(daemon_t *daemon, control_call_t *call,
                          json_t *request);
 static void command_peers(daemon_t *daemon, control_call_t *call,
                           json_t *request);
+static void command_gateway(daemon_t *daemon, control_call_t *call,
+                            json_t *request);
 
 static const struct {
     const char *name;
@@ -39,7 +42,7 @@ static const struct {
     {"enroll", command_enroll}, {"forget", command_forget},
     {"join", command_join},     {"leave", command_leave},
     {"up", command_up},         {"down", command_down},
-    {"peers", command_peers},
+    {"peers", command_peers},   {"gateway", command_gateway},
 };
 
 
@@ -342,4 +345,25 @@ command_peers(daemon_t *daemon, control_call_t *call, json_t *request)
 
     control_reply(call, json_pack("{s:s, s:s, s:o}", "network_id", member->id,
                                   "name", member->name, "peers", list));
+}
+
+
+static void
+command_gateway(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    err_t err;
+    const json_t *on = json_object_get(request, "on");
+    member_t *member = command_member(daemon, call, request);
+
+    if (member == NULL) {
+        return;
+    }
+
+    if (!json_is_boolean(on)) {
+        err_set(&err, "bad_request", "on is true or false");
+        control_fail(call, &err);
+        return;
+    }
+
+    gateway_offer(member, call, json_is_true(on));
 }

@@ -49,6 +49,17 @@ typedef enum {
     MEMBER_LEAVING /* to be taken down and forgotten */
 } member_state_t;
 
+/* This device as the gateway of a network (gateway.c). */
+struct member_gateway {
+    int on; /* we forward */
+    char problem[200];
+    control_call_t *call; /* `gateway`, as long as it waits */
+    device_call_t *offering;
+    loop_timer_t end;
+    int offered; /* as the server said */
+    int approved;
+};
+
 /* One joined network (member.c). */
 struct member {
     member_t *next;
@@ -87,6 +98,7 @@ struct member {
     struct backoff backoff;
     char endpoints[1024]; /* as last told the server */
     char problem[320];
+    struct member_gateway gateway;
     /* as last observed */
     int live;   /* the interface is up */
     int active; /* peers with a session */

@@ -4,6 +4,7 @@
 #include "base/state.h"
 #include "core/gc_uuid.h"
 #include "daemon/device.h"
+#include "daemon/gateway.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
 #include "daemon/wire_local.h"
@@ -77,6 +78,8 @@ member_free(member_t *member)
     if (member->posting != NULL) {
         device_call_cancel(member->posting);
     }
+
+    gateway_stop(member);
 
     netmap_destroy(member->map);
     netmap_destroy(member->assembly);
@@ -161,6 +164,7 @@ member_forget(member_t *member)
 
     err_set(&err, "not_found", "this network is left");
     member_fail(member, &err);
+    gateway_fail(member, &err);
 
     /* said on disk first: a crash from here on goes on with leaving */
     member->state = MEMBER_LEAVING;
@@ -209,7 +213,7 @@ member_describe(member_t *member)
 
     return json_pack(
         "{s:s, s:s?, s:s, s:s?, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:i, s:I, "
-        "s:i, s:i, s:s?}",
+        "s:i, s:i, s:s, s:s?, s:s?}",
         "network_id", member->id, "tenant_id",
         map != NULL ? map->tenant_id : NULL, "name", member->name, "slug",
         map != NULL ? map->slug : NULL, "state", wire_state(member), "peer_id",
@@ -219,6 +223,7 @@ member_describe(member_t *member)
         (int) member->listen_port, "version",
         (json_int_t) (map != NULL ? map->version : 0), "peers",
         (int) (map != NULL && map->peer_count > 0 ? map->peer_count - 1 : 0),
-        "peers_active", member->active, "error",
+        "peers_active", member->active, "gateway", gateway_state(member),
+        "gateway_error", member_or_null(member->gateway.problem), "error",
         member_or_null(member->problem));
 }

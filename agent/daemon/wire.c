@@ -1,10 +1,12 @@
 #include "daemon/wire.h"
 
 #include "base/state.h"
+#include "daemon/gateway.h"
 #include "daemon/member.h"
 #include "daemon/uplink.h"
 #include "daemon/wire_local.h"
 #include "daemon/wire_round.h"
+#include "os/forward.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,6 +106,9 @@ wire_schedule(wire_t *wire, int failed)
         }
     }
 
+    deadline = gateway_deadline(wire->daemon);
+    next = deadline < next ? deadline : next;
+
     if (next == UINT64_MAX) {
         return;
     }
@@ -138,6 +143,7 @@ wire_sync_now(daemon_t *daemon, err_t *err)
 
     if (round.actual != NULL) {
         wire_round_learn(&round);
+        gateway_sync(daemon, round.actual);
     }
 
     wire_round_clear(&round);
@@ -210,6 +216,7 @@ wire_t *
 wire_create(daemon_t *daemon, err_t *err)
 {
     wire_t *wire = calloc(1, sizeof(*wire));
+    struct error error;
 
     if (wire == NULL) {
         err_set(err, "no_memory", "out of memory");
@@ -225,7 +232,17 @@ wire_create(daemon_t *daemon, err_t *err)
         return NULL;
     }
 
+    wire->forward = forward_open(&error);
+
+    if (wire->forward == NULL) {
+        daemon_error(err, "failed", &error);
+        backend_close(daemon->backend);
+        free(wire);
+        return NULL;
+    }
+
     if (wire_local_open(wire, err) == -1) {
+        forward_close(wire->forward);
         backend_close(daemon->backend);
         free(wire);
         return NULL;
@@ -240,6 +257,7 @@ wire_destroy(wire_t *wire)
 {
     loop_timer_cancel(&wire->soon);
     wire_local_close(wire);
+    forward_close(wire->forward);
     backend_close(wire->daemon->backend);
     free(wire);
 }

@@ -8,6 +8,7 @@ struct wire {
     struct monitor *monitor;
     loop_fd_t monitor_io;
     struct local_addresses local;
+    struct forward *forward;
     loop_timer_t soon;
     loop_timer_t settle;
     int soon_armed;

@@ -1,0 +1,243 @@
+#include "daemon/gateway.h"
+
+#include "base/log.h"
+#include "daemon/device.h"
+#include "daemon/member.h"
+#include "daemon/wire.h"
+#include "os/forward.h"
+#include "plan/forwarding.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define GATEWAY_LOOK_MS 10000 /* somebody may flush the machine's rules */
+#define GATEWAY_WAIT_MS 10000
+
+
+static int
+gateway_wanted(const member_t *member)
+{
+    return wire_buildable(member) && member->live &&
+           forwarding_is_gateway(member->map, member->peer_id);
+}
+
+
+const char *
+gateway_state(const member_t *member)
+{
+    if (member->gateway.problem[0] != '\0') {
+        return "failed";
+    }
+
+    return member->gateway.on ? "on" : "off";
+}
+
+
+/* Every change of what a network's gateway is here comes through this. */
+static void
+gateway_set(member_t *member, int on, const char *problem)
+{
+    struct member_gateway *gateway = &member->gateway;
+
+    if (problem != NULL && strcmp(gateway->problem, problem) != 0) {
+        log_error("network %s: not its gateway: %s", member->name, problem);
+    }
+
+    if (problem == NULL && gateway->on != on) {
+        log_info(on ? "network %s: this device is its gateway"
+                    : "network %s: this device is its gateway no more",
+                 member->name);
+    }
+
+    if (on && !gateway->on && !forward_has_ipv6(member->interface)) {
+        log_warn("network %s: this kernel forwards no IPv6 for one interface "
+                 "alone: devices without an agent have IPv4",
+                 member->name);
+    }
+
+    gateway->on = on && problem == NULL;
+    snprintf(gateway->problem, sizeof(gateway->problem), "%s",
+             problem != NULL ? problem : "");
+}
+
+
+void
+gateway_fail(member_t *member, const err_t *err)
+{
+    control_call_t *call = member->gateway.call;
+
+    gateway_stop(member);
+
+    if (call != NULL) {
+        control_fail(call, err);
+    }
+}
+
+
+/* Answers the command that waits, if it can be answered. */
+static void
+gateway_answer(member_t *member)
+{
+    err_t err;
+    struct member_gateway *gateway = &member->gateway;
+    control_call_t *call = gateway->call;
+
+    if (call == NULL || gateway->offering != NULL) {
+        return;
+    }
+
+    if (gateway->approved && gateway->problem[0] != '\0') {
+        err_set(&err, "interface", "%s", gateway->problem);
+        gateway_fail(member, &err);
+        return;
+    }
+
+    if (gateway->approved != gateway->on) {
+        return;
+    }
+
+    gateway_stop(member);
+    control_reply(
+        call, json_pack("{s:s, s:s, s:b, s:b, s:b}", "network_id", member->id,
+                        "name", member->name, "offered", gateway->offered,
+                        "gateway", gateway->on, "ipv6",
+                        gateway->on && forward_has_ipv6(member->interface)));
+}
+
+
+/* Leaves them in *want as far as memory goes. */
+static void
+gateway_collect(daemon_t *daemon, struct forwarding *want)
+{
+    member_t *member;
+    struct error error;
+
+    for (member = daemon->members; member != NULL; member = member->next) {
+        if (gateway_wanted(member) &&
+            forwarding_add(want, member->map, member->peer_id,
+                           member->interface, &error) != 0) {
+            gateway_set(member, 1, error.text);
+        }
+    }
+}
+
+
+void
+gateway_sync(daemon_t *daemon, const struct actual *ours)
+{
+    struct error error;
+    struct forwarding want = {NULL, 0};
+    const char *problem;
+    member_t *member;
+
+    gateway_collect(daemon, &want);
+    problem = forward_apply(daemon->wire->forward, &want, ours, &error) == 0
+                  ? NULL
+                  : error.text;
+    forwarding_clear(&want);
+
+    for (member = daemon->members; member != NULL; member = member->next) {
+        if (gateway_wanted(member)) {
+            gateway_set(member, 1, problem);
+
+        } else {
+            gateway_set(member, 0, NULL);
+        }
+
+        gateway_answer(member);
+    }
+}
+
+
+uint64_t
+gateway_deadline(const daemon_t *daemon)
+{
+    const member_t *member;
+
+    for (member = daemon->members; member != NULL; member = member->next) {
+        if (gateway_wanted(member)) {
+            return (uint64_t) loop_now() + GATEWAY_LOOK_MS;
+        }
+    }
+
+    return UINT64_MAX;
+}
+
+
+static void
+gateway_late(void *arg)
+{
+    err_t err;
+
+    err_set(&err, "timeout",
+            "this device has not become what the server says yet: see "
+            "goconnect status");
+    gateway_fail(arg, &err);
+}
+
+
+static void
+gateway_offered(void *arg, const http_answer_t *answer)
+{
+    member_t *member = arg;
+    struct member_gateway *gateway = &member->gateway;
+
+    gateway->offering = NULL;
+
+    if (answer->status != 200) {
+        gateway_fail(member, &answer->err);
+        return;
+    }
+
+    gateway->offered =
+        json_is_true(json_object_get(answer->json, "gateway_offered"));
+    gateway->approved = json_is_true(json_object_get(answer->json, "gateway"));
+
+    /* the netmap may have come before, or comes in a moment */
+    gateway_answer(member);
+}
+
+
+void
+gateway_offer(member_t *member, control_call_t *call, int on)
+{
+    char path[80];
+    err_t err;
+    struct member_gateway *gateway = &member->gateway;
+
+    if (gateway->call != NULL) {
+        err_set(&err, "busy", "this is being asked for already");
+        control_fail(call, &err);
+        return;
+    }
+
+    if (member->state != MEMBER_JOINED || (on && !member->live)) {
+        err_set(&err, "interface", "the network is not up: goconnect up");
+        control_fail(call, &err);
+        return;
+    }
+
+    snprintf(path, sizeof(path), "/v1/peers/%s", member->peer_id);
+    gateway->call = call;
+    gateway->end.fn = gateway_late;
+    gateway->end.arg = member;
+    loop_timer_set(member->daemon->loop, &gateway->end, GATEWAY_WAIT_MS);
+    gateway->offering = device_call(member->daemon, "PATCH", path,
+                                    json_pack("{s:b}", "gateway_offered", on),
+                                    gateway_offered, member);
+}
+
+
+void
+gateway_stop(member_t *member)
+{
+    struct member_gateway *gateway = &member->gateway;
+
+    loop_timer_cancel(&gateway->end);
+    gateway->call = NULL;
+
+    if (gateway->offering != NULL) {
+        device_call_cancel(gateway->offering);
+        gateway->offering = NULL;
+    }
+}
