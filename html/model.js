@@ -325,6 +325,16 @@ const EVENTS = {
     }
   },
 
+  request({ tenant_id: tenant, network_id: network, request }) {
+    reload(`network-members:${network}`);
+    if (request.user_id === model.get().me?.id) reload(`networks:${tenant}`);
+  },
+
+  ban({ ban: { tenant_id: tenant, network_id: network, user_id: user } }) {
+    reload(network ? `network-members:${network}` : `members:${tenant}`);
+    if (user === model.get().me?.id) reload('tenants');
+  },
+
   network({ change, network }) {
     const key = `networks:${network.tenant_id}`;
 

@@ -156,13 +156,13 @@ ngx_goconnect_step_join_before(ngx_goconnect_http_ctx_t *ctx)
     code = json_object_get(ctx->body, "code");
 
     if (!json_is_string(code)) {
-        json_object_clear(ctx->body);
+        (void) json_object_del(ctx->body, "code");
         return NGX_OK;
     }
 
     rc = ngx_goconnect_invite_hmac(json_string_value(code),
                                    json_string_length(code), digest);
-    json_object_clear(ctx->body);
+    (void) json_object_del(ctx->body, "code");
 
     if (rc == NGX_DECLINED) {
         return ngx_goconnect_http_problem_fields(

@@ -45,15 +45,17 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- The network as the viewer stands to it: no row if he may not know of it.
--- rank is the effective one, joined says that both memberships are active.
+-- rank is the effective one, joined says that both memberships are active. To
+-- the banned a public network is there, but no role of theirs counts in it.
 CREATE FUNCTION api_1._network_access(viewer uuid, network uuid)
 RETURNS TABLE (tenant_id uuid, rank integer, tenant_rank integer, joined boolean,
                status text, rev bigint, username text)
 LANGUAGE sql STABLE AS $$
     SELECT n.tenant_id,
-           greatest(goconnect.role_rank(t.role),
-                    CASE m.status WHEN 'active' THEN goconnect.role_rank(m.role) ELSE 0 END),
-           goconnect.role_rank(t.role),
+           CASE m.status WHEN 'active'
+                THEN greatest(goconnect.role_rank(t.role), goconnect.role_rank(m.role))
+                WHEN 'banned' THEN 0 ELSE goconnect.role_rank(t.role) END,
+           CASE m.status WHEN 'banned' THEN 0 ELSE goconnect.role_rank(t.role) END,
            coalesce(m.status = 'active', false),
            m.status, n.rev, u.username
       FROM goconnect.networks n
@@ -69,7 +71,7 @@ LANGUAGE sql STABLE AS $$
                     CASE m.status WHEN 'active' THEN goconnect.role_rank(m.role) ELSE 0 END)
            >= goconnect.role_rank(n.required_role)
        AND (n.visibility = 'public' OR m.status = 'active'
-            OR goconnect.role_rank(t.role) >= 3)
+            OR goconnect.role_rank(t.role) >= 3 AND m.status IS DISTINCT FROM 'banned')
 $$;
 
 -- Empty if the caller may read what the members of a network share: its peers,

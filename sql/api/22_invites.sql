@@ -210,11 +210,13 @@ BEGIN
     IF network IS NOT NULL AND EXISTS (
         SELECT FROM goconnect.networks n
          WHERE n.id = network
-           AND goconnect.role_rank(n.required_role) > greatest(
-                   goconnect.role_rank(i.role),
-                   (SELECT goconnect.role_rank(m.role) FROM goconnect.memberships m
-                     WHERE m.tenant_id = tenant AND m.network_id IS NULL
-                       AND m.user_id = ctx.user_id AND m.status = 'active')))
+           -- an invite raises nobody who is a member already
+           AND goconnect.role_rank(n.required_role) > CASE in_tenant
+                   WHEN 'active' THEN api_1._rank_of(tenant, NULL, ctx.user_id)
+                   ELSE greatest(goconnect.role_rank(i.role), (
+                       SELECT goconnect.role_rank(m.role) FROM goconnect.memberships m
+                        WHERE m.tenant_id = tenant AND m.network_id IS NULL
+                          AND m.user_id = ctx.user_id)) END)
     THEN
         refusal := api_1._refuse(403, 'role_too_low', 'The network needs a higher role.');
         RETURN;
@@ -232,10 +234,11 @@ BEGIN
         evs := evs || api_1._joined_tenant(tenant, ctx.user_id);
     END IF;
     IF network IS NOT NULL AND in_network IS DISTINCT FROM 'active' THEN
+        evs := evs || api_1._request_events('removed', tenant, network, ctx.user_id, 'joined');
         INSERT INTO goconnect.memberships (tenant_id, network_id, user_id, joined_at)
         VALUES (tenant, network, ctx.user_id, now())
         ON CONFLICT ON CONSTRAINT memberships_member_key DO UPDATE
-           SET status = 'active', joined_at = now();
+           SET status = 'active', joined_at = now(), note = NULL;
         evs := evs || api_1._joined_network(tenant, network, ctx.user_id);
     END IF;
     PERFORM api_1._audit(ctx, tenant, 'invite.accept', 'invite', i.id,

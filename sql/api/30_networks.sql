@@ -321,6 +321,10 @@ BEGIN
     IF cardinality(out_of) > 0 THEN
         evs := api_1._expel(new.tenant_id, network, out_of, 'role_too_low');
     END IF;
+    IF new.required_role <> old.required_role THEN
+        evs := evs || api_1._role_raised(new.tenant_id, network, old.required_role,
+                                         new.required_role);
+    END IF;
     PERFORM api_1._audit(ctx, new.tenant_id, 'network.update', 'network', network,
                          api_1._changes(to_jsonb(old), to_jsonb(new))
                          || CASE WHEN cardinality(out_of) > 0
@@ -346,6 +350,33 @@ BEGIN
     END IF;
     RETURN api_1._ok(200, api_1._network_object(network, ctx.user_id),
         api_1._network_etag(network, ctx.user_id), NULL, api_1._publish(evs));
+END
+$$;
+
+-- What else a higher required_role ends: requests of those below it, and what
+-- admins may hold of a network without being in it.
+CREATE FUNCTION api_1._role_raised(tenant uuid, network uuid, was text, is_now text)
+RETURNS api_1.event[]
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN api_1._drop_requests(tenant, network, ARRAY(
+            SELECT m.user_id FROM goconnect.memberships m
+             WHERE m.tenant_id = tenant AND m.network_id = network AND m.status = 'pending'
+               AND api_1._rank_of(tenant, NULL, m.user_id) < goconnect.role_rank(is_now)
+             ORDER BY m.user_id), 'role_too_low')
+        || ARRAY(
+            SELECT api_1._event('user:' || m.user_id, 'revoked',
+                       api_1._revoked('role', NULL, NULL, NULL, tenant,
+                           ARRAY['network:' || network, 'network:' || network || '/staff'],
+                           'role_too_low'))
+              FROM goconnect.memberships m
+             WHERE m.tenant_id = tenant AND m.network_id IS NULL AND m.status = 'active'
+               AND m.role = 'admin' AND goconnect.role_rank(was) <= 3
+               AND goconnect.role_rank(is_now) > 3
+               AND NOT EXISTS (SELECT FROM goconnect.memberships o
+                                WHERE o.tenant_id = tenant AND o.network_id = network
+                                  AND o.user_id = m.user_id)
+             ORDER BY m.user_id);
 END
 $$;
 
@@ -397,6 +428,7 @@ DECLARE
     was_open boolean;
     topics text[] := ARRAY['network:' || network, 'network:' || network || '/staff'];
     members uuid[];
+    asking uuid[];
     devices uuid[];
     evs api_1.event[];
 BEGIN
@@ -424,10 +456,16 @@ BEGIN
 
     object := api_1._network_object(network, NULL);
     was_open := api_1._is_open_to_all(network);
-    members := ARRAY(SELECT m.user_id FROM goconnect.memberships m
-                      WHERE m.tenant_id = a.tenant_id AND m.network_id = network
-                        AND m.status = 'active'
+    -- admins may hold its topics without being in it
+    members := ARRAY(SELECT DISTINCT m.user_id FROM goconnect.memberships m
+                      WHERE m.tenant_id = a.tenant_id AND m.status = 'active'
+                        AND (m.network_id = network
+                             OR m.network_id IS NULL AND m.role IN ('admin', 'owner'))
                       ORDER BY m.user_id);
+    asking := ARRAY(SELECT m.user_id FROM goconnect.memberships m
+                     WHERE m.tenant_id = a.tenant_id AND m.network_id = network
+                       AND m.status = 'pending'
+                     ORDER BY m.user_id);
     devices := ARRAY(SELECT p.device_id FROM goconnect.peers p
                       WHERE p.network_id = network ORDER BY p.device_id);
     evs := api_1._remove_peers(ARRAY(SELECT p.id FROM goconnect.peers p
@@ -439,6 +477,7 @@ BEGIN
             json_build_object('change', 'removed', 'network', object));
     END IF;
     evs := evs
+        || api_1._drop_requests(a.tenant_id, network, asking, 'network_deleted')
         || ARRAY(SELECT api_1._event('user:' || u.id, 'revoked',
                             api_1._revoked('network', NULL, NULL, network, a.tenant_id,
                                            topics, 'network_deleted'))
@@ -459,7 +498,7 @@ BEGIN
 END
 $$;
 
--- body: code_hmac? of an invite to this network
+-- body: code_hmac? of an invite to this network, note? for those who decide
 CREATE FUNCTION api_1.networks_join(ctx api_1.ctx, network uuid, body jsonb)
 RETURNS api_1.reply
 LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -469,6 +508,7 @@ DECLARE
     policy text;
     t record;
     seen boolean;
+    evs api_1.event[];
 BEGIN
     r := api_1._user(ctx);
     IF r.status IS NOT NULL THEN
@@ -502,7 +542,11 @@ BEGIN
                          api_1._network_etag(network, ctx.user_id));
     END IF;
     IF a.status = 'banned' THEN
-        RETURN api_1._refuse(403, 'banned', 'You are banned from this network.');
+        RETURN api_1._refuse(403, 'banned', 'You are banned from this network'
+            || coalesce((SELECT to_char(b.until AT TIME ZONE 'UTC',
+                                        '" until "YYYY-MM-DD HH24:MI" UTC"')
+                           FROM goconnect.bans b
+                          WHERE b.network_id = network AND b.user_id = ctx.user_id), '') || '.');
     END IF;
     SELECT n.join_policy INTO policy FROM goconnect.networks n WHERE n.id = network;
     -- who may change the policy need not ask
@@ -513,25 +557,26 @@ BEGIN
         IF a.status = 'pending' THEN
             RETURN api_1._ok(202, api_1._network_object(network, ctx.user_id));
         END IF;
-        INSERT INTO goconnect.memberships (tenant_id, network_id, user_id, status)
-        VALUES (a.tenant_id, network, ctx.user_id, 'pending');
+        INSERT INTO goconnect.memberships (tenant_id, network_id, user_id, status, note)
+        VALUES (a.tenant_id, network, ctx.user_id, 'pending',
+                nullif(btrim(body ->> 'note'), ''));
         PERFORM api_1._audit(ctx, a.tenant_id, 'network.request', 'network', network,
             api_1._changes(NULL, '{"status": "pending"}'));
         RETURN api_1._ok(202, api_1._network_object(network, ctx.user_id), events =>
-            api_1._publish(ARRAY[api_1._event('network:' || network || '/staff', 'member',
-                api_1._member_change('added', a.tenant_id, network,
-                    api_1._member_object(a.tenant_id, network, ctx.user_id)))]));
+            api_1._publish(api_1._request_events('added', a.tenant_id, network, ctx.user_id,
+                                                 NULL)));
     END IF;
 
+    evs := api_1._request_events('removed', a.tenant_id, network, ctx.user_id, 'joined');
     INSERT INTO goconnect.memberships (tenant_id, network_id, user_id, joined_at)
     VALUES (a.tenant_id, network, ctx.user_id, now())
     ON CONFLICT ON CONSTRAINT memberships_member_key DO UPDATE
-       SET status = 'active', joined_at = now();
+       SET status = 'active', joined_at = now(), note = NULL;
     PERFORM api_1._audit(ctx, a.tenant_id, 'network.join', 'network', network,
         api_1._changes(jsonb_build_object('status', a.status), '{"status": "active"}'));
     RETURN api_1._ok(200, api_1._network_object(network, ctx.user_id),
         api_1._network_etag(network, ctx.user_id), NULL,
-        api_1._publish(api_1._joined_network(a.tenant_id, network, ctx.user_id)));
+        api_1._publish(evs || api_1._joined_network(a.tenant_id, network, ctx.user_id)));
 END
 $$;
 
@@ -559,9 +604,7 @@ BEGIN
     END IF;
 
     IF m.status = 'pending' THEN
-        DELETE FROM goconnect.memberships x
-         WHERE x.network_id = network AND x.user_id = ctx.user_id;
-        evs := '{}';
+        evs := api_1._drop_requests(m.tenant_id, network, ARRAY[ctx.user_id], 'withdrawn');
     ELSE
         evs := api_1._expel(m.tenant_id, network, ARRAY[ctx.user_id], 'left')
             || api_1._event('user:' || ctx.user_id, 'network',

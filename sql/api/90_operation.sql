@@ -108,13 +108,6 @@ BEGIN
     DELETE FROM goconnect.topics t WHERE t.id IN (
         SELECT o.id FROM goconnect.topics o
          WHERE o.ended_at < now() - interval '72 hours' LIMIT 100);
-    WITH over AS (
-        DELETE FROM goconnect.bans b WHERE b.until < now()
-        RETURNING b.tenant_id, b.network_id, b.user_id
-    )
-    DELETE FROM goconnect.memberships m USING over o
-     WHERE m.tenant_id = o.tenant_id AND m.network_id IS NOT DISTINCT FROM o.network_id
-       AND m.user_id = o.user_id AND m.status = 'banned';
     DELETE FROM goconnect.messages m WHERE m.id IN (
         SELECT o.id FROM goconnect.tenants t
           JOIN goconnect.messages o ON o.tenant_id = t.id
@@ -141,6 +134,6 @@ BEGIN
 
     evs := evs || api_1._sweep_ephemeral(200);
     evs := evs || api_1._sweep_services(50);
-    RETURN evs;
+    RETURN evs || api_1._expire_bans();
 END
 $$;

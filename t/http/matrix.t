@@ -14,6 +14,7 @@ my $w = GoConnect::World->new($s, excluded => 1);
 my ($home, $foreign) = @$w{qw(home foreign)};
 
 my $UNKNOWN = '00000000-0000-4000-8000-000000000000';
+my $guest = 0;
 my $NEVER = '"0"';    # an If-Match that no version has: who may, gets 412
 
 # One row for each route that needs a credential:
@@ -93,6 +94,28 @@ my %expected = (
     network_members_list => { path => ['network'], want => { outsider => 404, member => 200 } },
     networks_join => { path => ['network'], want => { outsider => 404, member => 200 } },
     networks_leave => { path => ['lobby'], want => { outsider => 404, member => 409 } },
+    network_requests_list => { path => ['network'],
+        want => { outsider => 404, member => 403, moderator => 200 } },
+    (map { ("networks_$_" => { path => ['network'],
+            body => sub { { user_id => $home->{user} } }, swap => { user_id => 422 },
+            want => { outsider => 404, member => 403, moderator => 422 } }) } qw(approve deny)),
+    networks_kick => { path => ['network'], body => sub { { user_id => fresh_member() } },
+        swap => { user_id => 422 }, want => { outsider => 404, member => 403, moderator => 204 } },
+    networks_ban => { path => ['network'], body => sub { { user_id => fresh_member() } },
+        want => { outsider => 404, member => 403, moderator => 201 } },
+    networks_unban => { path => ['network'],
+        body => sub { { user_id => $w->{user}{outsider}{id} } }, swap => { user_id => 422 },
+        want => { outsider => 404, member => 403, moderator => 422 } },
+    network_bans_list => { path => ['network'],
+        want => { outsider => 404, member => 403, moderator => 200 } },
+    network_members_update => { path => [ 'network', 'user' ], body => { role => 'member' },
+        want => { outsider => 404, member => 403, admin => 200 } },
+    tenant_bans_list => { path => ['tenant'],
+        want => { outsider => 404, pending => 403, moderator => 200 } },
+    tenant_bans_create => { path => sub { ($home->{tenant}, fresh_member()) }, body => {},
+        want => { outsider => 404, pending => 403, moderator => 201 } },
+    tenant_bans_delete => { path => [ 'tenant', 'user' ],
+        want => { outsider => 404, pending => 403, moderator => 404 } },
     invites_list => { path => ['tenant'],
         want => { outsider => 404, pending => 403, admin => 200 } },
     invites_create => { path => ['tenant'], body => {}, swap => { network_id => 422 },
@@ -208,6 +231,21 @@ sub fresh_code {
 sub fresh_key {
     return $w->must(201, 'enrollment_keys_create', as => 'owner', path => [ $home->{tenant} ],
         body => { name => 'fresh' })->{id};
+}
+
+# Somebody who is in the tenant and in the network, for one call.
+sub fresh_member {
+    my $name = 'guest' . ++$guest;
+    return $s->sql(<<"SQL");
+WITH u AS (
+    INSERT INTO goconnect.users (username, password_hash) VALUES ('$name', 'x') RETURNING id
+), m AS (
+    INSERT INTO goconnect.memberships (tenant_id, network_id, user_id, joined_at)
+    SELECT '$home->{tenant}', n::uuid, u.id, now()
+      FROM u, unnest(ARRAY[NULL, '$home->{network}']) n
+)
+SELECT id FROM u
+SQL
 }
 
 sub fresh_invite {
