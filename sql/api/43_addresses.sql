@@ -259,16 +259,24 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 DECLARE
     r api_1.reply;
     n integer := api_1._limit(lim);
+    last_one text;
     page record;
 BEGIN
     r := api_1._any(ctx);
     IF r.status IS NOT NULL THEN
         RETURN r;
     END IF;
-    SELECT array_agg(row_to_json(o)) AS items, array_agg(o.name) AS cursors
+    -- a name may be any text, so the cursor is the id of the last one
+    IF cur ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+        SELECT v.name INTO last_one FROM goconnect.relays v WHERE v.id = cur::uuid;
+    END IF;
+    IF cur IS NOT NULL AND last_one IS NULL THEN
+        RETURN api_1._bad_cursor();
+    END IF;
+    SELECT array_agg(row_to_json(o)) AS items, array_agg(o.id::text) AS cursors
       INTO page
       FROM (SELECT v.* FROM api_1._relays v
-             WHERE v.name > coalesce(cur, '')
+             WHERE v.name > coalesce(last_one, '')
              ORDER BY v.name LIMIT n + 1) o;
     RETURN api_1._ok(200, api_1._page(page.items, page.cursors, n));
 END
