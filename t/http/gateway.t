@@ -8,6 +8,7 @@ use GoConnect::Server;
 use GoConnect::World;
 use MIME::Base64 qw(decode_base64 encode_base64);
 use Mojo::DOM;
+use Mojo::Promise;
 use Mojo::JSON qw(true false);
 use Test::More;
 
@@ -219,6 +220,30 @@ $third = $w->must(201, 'peers_create', as => 'owner', @network, body => { device
 is $s->sql("SELECT substr(convert_from(substr(private_key_encrypted, 3, 5), 'UTF8'), 1) FROM goconnect.peers "
     . "WHERE id = '$third->{id}'"), 'fresh', 'and what is new is sealed by the new one';
 is +($w->call('peers_config', as => 'owner', path => [ $third->{id} ]))[0], 200, '... and opens';
+
+# ---------------------------------------------------------- two offers at once
+
+my $desk = $w->must(201, 'peers_create', as => 'owner device', @network,
+    body => { public_key => $s->wg_key, name => 'desk' });
+my %auth = map { ($_ => { Authorization => 'Bearer ' . $w->token("$_ device") }) } qw(admin owner);
+for my $round (1 .. 5) {
+    my %answer;
+    Mojo::Promise->all(map {
+        my ($who, $peer) = @$_;
+        $s->ua->patch_p($s->url . "/v1/peers/$peer->{id}" => $auth{$who} =>
+            json => { gateway_offered => true })->then(sub { $answer{$who} = $_[0]->res });
+    } [ admin => $nas ], [ owner => $desk ])->wait;
+    is join(' ', map { $answer{$_}->code } qw(admin owner)), '200 200', 'two offers at once are taken';
+    my $items = $w->must(200, 'peers_list', as => 'member', @network)->{items};
+    my @gateway = grep { $_->{gateway} } @$items;
+    is scalar(@gateway), 1, '... and there is one gateway';
+    is join(' ', map { $_->{via} } grep { !$_->{agent} } @$items), join(' ', ($gateway[0]{id}) x 3),
+        '... by which all phones go';
+    $w->must(200, 'peers_update', as => 'owner', path => [ $gateway[0]{id} ], body => { gateway => false });
+}
+$w->must(200, 'peers_update', as => 'owner device', path => [ $desk->{id} ],
+    body => { gateway_offered => false });
+$w->must(200, 'peers_update', as => 'admin', @nas, body => { gateway => true });
 
 # --------------------------------------------------------- the gateway's end
 
