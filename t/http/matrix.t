@@ -186,6 +186,17 @@ my %expected = (
     network_read_mark_set => { path => ['network'], body => { number => 0 },
         want => { outsider => 404, member => 200 } },
     relays_list => { want => { outsider => 200 } },
+    admin_users_list => { want => { outsider => 403, 'server admin' => 200 } },
+    admin_users_suspend => { path => sub { victim() }, body => {},
+        want => { outsider => 403, 'server admin' => 200 } },
+    admin_users_restore => { path => sub { victim() },
+        want => { outsider => 403, 'server admin' => 200 } },
+    admin_users_reset_link => { path => sub { victim() },
+        want => { outsider => 403, 'server admin' => 201 } },
+    admin_tenants_list => { want => { outsider => 403, 'server admin' => 200 } },
+    admin_tenants_delete => { path => sub { $home->{tenant} }, match => $NEVER,
+        want => { outsider => 403, 'server admin' => 412 } },
+    admin_stats => { want => { outsider => 403, 'server admin' => 200 } },
     ws_ticket_create => { want => { outsider => qr/20[01]/ } },
 );
 
@@ -257,6 +268,10 @@ sub fresh_message {
     return $w->must(201, 'network_messages_create', as => 'member', path => [ $home->{network} ],
         body => { content => 'fresh' })->{id};
 }
+
+# Somebody whom nothing else here needs.
+my $victim;
+sub victim { return $victim //= $s->register('victim-x')->{id} }
 
 # A tenant of its own for the caller, who stands in it as he does at home.
 sub own_tenant {

@@ -72,6 +72,9 @@ my $cursor = "50, (extract(epoch FROM now() - interval '2 hours') * 1000000)::bi
 my %call = (
     auth_me => [''],
     auth_sessions_list => [ $page ],
+    admin_users_list => [ map { "$_, $page" } 'NULL', "'user-00'", "'ada\@example.org'" ],
+    admin_tenants_list => [ map { "$_, $page" } 'NULL', "'community 99'" ],
+    admin_stats => [''],
     tenants_list => [ "'mine', NULL, $page", "'public', NULL, $page", "'public', 'community 99', $page",
         "'public', 'z', $page",
         "'public', NULL, $cursor" ],
@@ -107,6 +110,8 @@ my %write = (
 my %as = map { $_ => 2 } qw(devices_netmap peers_config ws_netmap);
 $pg->sql($db, "INSERT INTO goconnect.sessions (id, user_id, expires_at) SELECT md5('plans/$_')::uuid, "
     . $id->(user => $_) . ", now() + interval '1 day'") for 1, 2;
+
+$pg->sql($db, "UPDATE goconnect.users SET server_admin = true WHERE id = " . $id->(user => 1));
 
 my %read = map { ($_->{finish} => 1) } grep { $_->{finish} && $_->{lane} eq 'READ' } GoConnect::Routes::all();
 for my $function (sort(keys %read), sort keys %write) {
