@@ -140,9 +140,7 @@ forward_read(const char *format, const char *name)
         return -1;
     }
 
-    value[n] = '\0';
-
-    return atoi(value) != 0;
+    return value[0] != '0';
 }
 
 

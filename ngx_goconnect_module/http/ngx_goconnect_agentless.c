@@ -226,6 +226,7 @@ ngx_goconnect_agentless_open(const char *peer, const char *sealed, u_char *key)
     gc_seal_result_e rc;
 
     rc = GC_SEAL_MALFORMED;
+    len = 0;
     n = ngx_goconnect_agentless_unhex(sealed, bytes, sizeof(bytes));
 
     if (n >= 0) {
