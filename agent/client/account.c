@@ -1,8 +1,10 @@
 #define _GNU_SOURCE /* explicit_bzero */
 
+#include "client/account.h"
 #include "client/api.h"
 #include "client/ask.h"
 #include "client/enroll.h"
+#include "client/login.h"
 #include "client/prompt.h"
 #include "client/session.h"
 
@@ -12,8 +14,7 @@
 #include <unistd.h>
 
 
-/* The server of this run: the operand, else that of the session. */
-static int
+int
 account_server(client_t *client, err_t *err)
 {
     session_t *session = &client->session;
@@ -183,7 +184,19 @@ account_enter(client_t *client, int registering, const char *path)
 int
 account_login(client_t *client)
 {
-    return account_enter(client, 0, "/v1/auth/login");
+    err_t err;
+    int key = client->key != NULL || client->key_file != NULL;
+    int user = client->username != NULL || client->password_file != NULL;
+
+    if ((client->key != NULL && client->key_file != NULL) || (key && user)) {
+        err_set(&err, "usage",
+                "log in by a key, or as a user, or by neither and a code");
+        return client_fail(client, &err);
+    }
+
+    return key    ? login_by_key(client)
+           : user ? account_enter(client, 0, "/v1/auth/login")
+                  : login_by_code(client);
 }
 
 
@@ -194,8 +207,8 @@ account_register(client_t *client)
 }
 
 
-/* The device goes from the server, if it is this user's and can be told. */
-static void
+/* 1: the device is gone from the server, since it is this user's. */
+static int
 account_delete_device(client_t *client, const json_t *status)
 {
     char path[80];
@@ -209,15 +222,12 @@ account_delete_device(client_t *client, const json_t *status)
     if (id == NULL || server == NULL ||
         session_load(&client->session, &err) == -1 ||
         strcmp(server, client->session.server.url.text) != 0) {
-        return;
+        return 0;
     }
 
     snprintf(path, sizeof(path), "/v1/devices/%.36s", id);
 
-    if (api_call(client, "DELETE", path, NULL, NULL, &err) != 0) {
-        fprintf(stderr, "goconnect: the server still lists this device: %s\n",
-                err.text);
-    }
+    return api_call(client, "DELETE", path, NULL, NULL, &err) == 0;
 }
 
 
@@ -225,19 +235,27 @@ int
 account_logout(client_t *client)
 {
     err_t err;
-    int daemon = 0, user = 0;
+    int daemon = 0, deleted, user = 0;
     json_t *status, *reply;
 
     status = ask_daemon(client, json_pack("{s:s}", "command", "status"), &err);
 
     if (status != NULL) {
-        account_delete_device(client, status);
+        deleted = account_delete_device(client, status) ||
+                  json_is_null(json_object_get(status, "device"));
         json_decref(status);
 
-        reply =
-            ask_daemon(client, json_pack("{s:s}", "command", "forget"), &err);
+        reply = ask_daemon(
+            client,
+            json_pack("{s:s, s:b}", "command", "forget", "delete", !deleted),
+            &err);
         if (reply == NULL) {
             return client_fail(client, &err);
+        }
+
+        if (!deleted && !json_is_true(json_object_get(reply, "told"))) {
+            fprintf(stderr, "goconnect: the server was not told and still "
+                            "lists this device\n");
         }
 
         json_decref(reply);

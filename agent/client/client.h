@@ -28,6 +28,7 @@ enum {
     CLIENT_OPT_LIMIT = 32,
     CLIENT_OPT_CA = 64,
     CLIENT_OPT_INSECURE = 128,
+    CLIENT_OPT_KEY = 256,
     CLIENT_OPT_ROLE = 1 << 16,
     CLIENT_OPT_USES = 1 << 17,
     CLIENT_OPT_EXPIRES = 1 << 18,
@@ -62,6 +63,8 @@ typedef struct {
     const char *socket;
     const char *username;
     const char *password_file;
+    const char *key;
+    const char *key_file;
     const char *email;
     const char *name;
     const char *ca;

@@ -56,20 +56,59 @@ enroll_name(client_t *client, char *host, size_t size)
 }
 
 
-static int
-enroll_hand_over(client_t *client, json_t *answer, err_t *err)
+/* The networks of an answer as goconnectd wants to know them. */
+static json_t *
+enroll_networks(const json_t *answer)
 {
-    json_t *reply, *request;
+    json_t *list = json_array(), *network;
+    size_t i;
+
+    json_array_foreach(json_object_get(answer, "networks"), i, network)
+    {
+        json_array_append_new(list,
+                              json_pack("{s:O?, s:O?}", "id",
+                                        json_object_get(network, "id"), "name",
+                                        json_object_get(network, "name")));
+    }
+
+    return list;
+}
+
+
+/* The user of the answer, else that of the session. */
+static json_t *
+enroll_user(const session_t *session, const json_t *answer)
+{
+    json_t *user = json_object_get(answer, "user");
+
+    return json_pack(
+        "{s:s, s:s}", "id",
+        user != NULL ? json_string_value(json_object_get(user, "id"))
+                     : session->user_id,
+        "username",
+        user != NULL ? json_string_value(json_object_get(user, "username"))
+                     : session->username);
+}
+
+
+int
+enroll_hand_over(client_t *client, const json_t *answer, err_t *err)
+{
+    json_t *reply, *request, *user;
     session_t *session = &client->session;
 
+    user = enroll_user(session, answer);
     request =
-        json_pack("{s:s, s:s, s:O?, s:O?, s:O?, s:O?, s:{s:s, s:s}}", "command",
-                  "enroll", "server", session->server.url.text, "access_token",
-                  json_object_get(answer, "access_token"), "refresh_token",
-                  json_object_get(answer, "refresh_token"), "expires_in",
-                  json_object_get(answer, "expires_in"), "device",
-                  json_object_get(answer, "device"), "user", "id",
-                  session->user_id, "username", session->username);
+        user == NULL
+            ? NULL
+            : json_pack("{s:s, s:s, s:O?, s:O?, s:O?, s:O?, s:o, s:o}",
+                        "command", "enroll", "server", session->server.url.text,
+                        "access_token", json_object_get(answer, "access_token"),
+                        "refresh_token",
+                        json_object_get(answer, "refresh_token"), "expires_in",
+                        json_object_get(answer, "expires_in"), "device",
+                        json_object_get(answer, "device"), "user", user,
+                        "networks", enroll_networks(answer));
     if (request == NULL) {
         return err_set(err, "bad_answer", "the server's answer is incomplete");
     }
@@ -81,12 +120,74 @@ enroll_hand_over(client_t *client, json_t *answer, err_t *err)
 
 
 int
-enroll_device(client_t *client, err_t *err)
+enroll_is_free(client_t *client, char *whose, size_t size, err_t *err)
+{
+    const char *control, *server, *name;
+    int rc = 0;
+    json_t *status;
+
+    status = ask_daemon(client, json_pack("{s:s}", "command", "status"), err);
+    if (status == NULL) {
+        return -1;
+    }
+
+    server = json_string_value(json_object_get(status, "server"));
+    control = json_string_value(json_object_get(status, "control"));
+    name = json_string_value(
+        json_object_get(json_object_get(status, "user"), "username"));
+    snprintf(whose, size, "%s", name != NULL ? name : "somebody");
+
+    if (server != NULL &&
+        (control == NULL || strcmp(control, "refused") != 0)) {
+        rc = 1;
+
+        if (strcmp(server, client->session.server.url.text) != 0) {
+            rc = err_set(err, "other_account",
+                         "this device belongs to %s at %s; \"goconnect "
+                         "logout\" frees it",
+                         whose, server);
+        }
+    }
+
+    json_decref(status);
+    return rc;
+}
+
+
+json_t *
+enroll_body(client_t *client, err_t *err)
 {
     char host[64];
     const char *key;
+    json_t *body, *identity;
+
+    identity = ask_daemon(client,
+                          json_pack("{s:s, s:s}", "command", "identity",
+                                    "server", client->session.server.url.text),
+                          err);
+    if (identity == NULL) {
+        return NULL;
+    }
+
+    key = json_string_value(json_object_get(identity, "public_key"));
+    body = json_pack("{s:s, s:s, s:s}", "name",
+                     enroll_name(client, host, sizeof(host)), "platform",
+                     "linux", "public_key", key != NULL ? key : "");
+    json_decref(identity);
+
+    if (body == NULL) {
+        err_set(err, "usage", "the device's name must be UTF-8");
+    }
+
+    return body;
+}
+
+
+int
+enroll_device(client_t *client, err_t *err)
+{
     int rc;
-    json_t *status, *identity, *body, *answer = NULL;
+    json_t *status, *body, *answer = NULL;
 
     status = ask_daemon(client, json_pack("{s:s}", "command", "status"), err);
     if (status == NULL) {
@@ -100,19 +201,10 @@ enroll_device(client_t *client, err_t *err)
         return rc == 1 ? 0 : -1;
     }
 
-    identity = ask_daemon(client,
-                          json_pack("{s:s, s:s}", "command", "identity",
-                                    "server", client->session.server.url.text),
-                          err);
-    if (identity == NULL) {
+    body = enroll_body(client, err);
+    if (body == NULL) {
         return -1;
     }
-
-    key = json_string_value(json_object_get(identity, "public_key"));
-    body = json_pack("{s:s, s:s, s:s}", "name",
-                     enroll_name(client, host, sizeof(host)), "platform",
-                     "linux", "public_key", key != NULL ? key : "");
-    json_decref(identity);
 
     rc = api_call(client, "POST", "/v1/devices", body, &answer, err);
     json_decref(body);

@@ -21,16 +21,27 @@ static int goconnect_version(client_t *client);
 #define GOCONNECT_LOGIN_OPTS                                                  \
     (GOCONNECT_SERVER_OPTS | CLIENT_OPT_USERNAME | CLIENT_OPT_PASSWORD_FILE | \
      CLIENT_OPT_NAME)
+#define GOCONNECT_KEY_OPTS (GOCONNECT_LOGIN_OPTS | CLIENT_OPT_KEY)
 
 static const command_t goconnect_commands[] = {
-    {"login", account_login, 0, 1, GOCONNECT_LOGIN_OPTS, "login URL",
-     "log in at a server and enroll this device there",
-     "Asks for username and password (without echo), keeps your session in\n"
-     "~/.local/state/goconnect/session.json (mode 0600) and hands the "
-     "device's\n"
-     "own tokens to goconnectd. Without URL: the server of the last login.\n"
+    {"login", account_login, 0, 1, GOCONNECT_KEY_OPTS, "login URL",
+     "enroll this device at a server: by a code, a key, or as a user",
+     "Shows a short code, also as a QR code. Approve it at the address that "
+     "is\n"
+     "shown, on whatever device you are logged in, and choose the networks "
+     "that\n"
+     "this device joins. Without URL: the server of the last login.\n"
      "\n"
-     "  --username NAME        do not ask for the name\n"
+     "  --key-file FILE        no code: an enrolment key, read from FILE "
+     "(\"-\":\n"
+     "                         standard input); --key KEY where nobody sees "
+     "it\n"
+     "  --username NAME        no code: log in as this user, by a password "
+     "that\n"
+     "                         is asked for. Keeps your session too, which "
+     "join,\n"
+     "                         leave, networks and chat need, in\n"
+     "                         ~/.local/state/goconnect/session.json (0600)\n"
      "  --password-file FILE   read the password from FILE (\"-\": standard "
      "input)\n"
      "  --name NAME            call this device NAME instead of its host name\n"
@@ -39,6 +50,7 @@ static const command_t goconnect_commands[] = {
      "  --insecure             allow plain http to another machine\n"
      "\n"
      "  goconnect login https://play.example.org\n"
+     "  goconnect login https://play.example.org --key-file /etc/key\n"
      "  goconnect login https://play.example.org --username ada "
      "--password-file pw\n"},
     {"register", account_register, 0, 1,
@@ -46,7 +58,7 @@ static const command_t goconnect_commands[] = {
      "make an account at a server, then log in",
      "Usernames have 3 to 32 of a-z, 0-9, \"_\", \".\" and \"-\"; passwords "
      "10\n"
-     "to 72 bytes. Options as for login, and --email ADDRESS.\n"
+     "to 72 bytes. Options as for login as a user, and --email ADDRESS.\n"
      "\n"
      "  goconnect register https://play.example.org\n"},
     {"join", network_join, 1, 1, GOCONNECT_SERVER_OPTS | CLIENT_OPT_NAME,
@@ -131,6 +143,7 @@ static const struct {
     {"closed", CLIENT_UNREACHABLE},
     /* ours too, but not for a server to have said */
     {"failed", CLIENT_FAILED},
+    {"cancelled", CLIENT_FAILED},
     {"no_memory", CLIENT_FAILED},
     {"not_allowed", CLIENT_FAILED},
     {"other_account", CLIENT_FAILED},
@@ -152,6 +165,8 @@ enum {
     GOCONNECT_JSON_OPT,
     GOCONNECT_USERNAME_OPT,
     GOCONNECT_PASSWORD_OPT,
+    GOCONNECT_KEY_OPT,
+    GOCONNECT_KEY_FILE_OPT,
     GOCONNECT_EMAIL_OPT,
     GOCONNECT_NAME_OPT,
     GOCONNECT_CA_OPT,
@@ -190,6 +205,8 @@ static const struct option goconnect_options[] = {
     {"json", no_argument, NULL, GOCONNECT_JSON_OPT},
     {"username", required_argument, NULL, GOCONNECT_USERNAME_OPT},
     {"password-file", required_argument, NULL, GOCONNECT_PASSWORD_OPT},
+    {"key", required_argument, NULL, GOCONNECT_KEY_OPT},
+    {"key-file", required_argument, NULL, GOCONNECT_KEY_FILE_OPT},
     {"email", required_argument, NULL, GOCONNECT_EMAIL_OPT},
     {"name", required_argument, NULL, GOCONNECT_NAME_OPT},
     {"ca", required_argument, NULL, GOCONNECT_CA_OPT},
@@ -516,6 +533,14 @@ goconnect_option(client_t *client, int option)
     case GOCONNECT_PASSWORD_OPT:
         client->password_file = optarg;
         return CLIENT_OPT_PASSWORD_FILE;
+
+    case GOCONNECT_KEY_OPT:
+        client->key = optarg;
+        return CLIENT_OPT_KEY;
+
+    case GOCONNECT_KEY_FILE_OPT:
+        client->key_file = optarg;
+        return CLIENT_OPT_KEY;
 
     case GOCONNECT_EMAIL_OPT:
         client->email = optarg;

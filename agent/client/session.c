@@ -83,7 +83,8 @@ session_load(session_t *session, err_t *err)
     if (document == NULL) {
         if (strcmp(err->code, "absent") == 0) {
             err_set(err, "not_logged_in",
-                    "you are not logged in: goconnect login URL");
+                    "no user is logged in here: goconnect login URL "
+                    "--username NAME");
         }
 
         return -1;
@@ -107,7 +108,8 @@ session_load(session_t *session, err_t *err)
     if (session->refresh_token == NULL || session->access_token == NULL ||
         url_parse(&session->server.url, server, err) == -1) {
         return err_set(err, "not_logged_in",
-                       "the kept session is damaged: goconnect login URL");
+                       "the kept session is damaged: goconnect login URL "
+                       "--username NAME");
     }
 
     return 0;

@@ -157,6 +157,28 @@ command_identity(daemon_t *daemon, control_call_t *call, json_t *request)
 }
 
 
+/* The networks that come with an enrolment: those not joined yet. */
+static void
+command_join_all(daemon_t *daemon, const json_t *networks)
+{
+    const char *id, *name;
+    err_t err;
+    json_t *network;
+    size_t i;
+
+    json_array_foreach(networks, i, network)
+    {
+        id = daemon_text(network, "id");
+        name = daemon_text(network, "name");
+
+        if (gc_uuid_valid(id, strlen(id)) && member_find(daemon, id) == NULL &&
+            member_join(daemon, id, *name != '\0' ? name : id, &err) == NULL) {
+            log_error("network %s: %s", name, err.text);
+        }
+    }
+}
+
+
 static void
 command_enroll(daemon_t *daemon, control_call_t *call, json_t *request)
 {
@@ -176,19 +198,17 @@ command_enroll(daemon_t *daemon, control_call_t *call, json_t *request)
 
     log_info("enrolled at %s as %s of %s", daemon->device.server.url.text,
              daemon->device.name, daemon->device.username);
+    command_join_all(daemon, json_object_get(request, "networks"));
     uplink_start(daemon->uplink);
     control_reply(call, json_object());
 }
 
 
+/* told: the server has deleted the device */
 static void
-command_forget(daemon_t *daemon, control_call_t *call, json_t *request)
+command_forget_all(daemon_t *daemon, control_call_t *call, int told)
 {
     err_t err;
-
-    (void) request;
-
-    uplink_stop(daemon->uplink, UPLINK_OFF, NULL);
 
     while (daemon->members != NULL) {
         member_forget(daemon->members);
@@ -200,7 +220,57 @@ command_forget(daemon_t *daemon, control_call_t *call, json_t *request)
     }
 
     log_info("logged out");
-    control_reply(call, json_object());
+    control_reply(call, json_pack("{s:b}", "told", told));
+}
+
+
+static void
+command_forgotten(void *arg, const http_answer_t *answer)
+{
+    control_call_t *call;
+    daemon_t *daemon = arg;
+
+    call = daemon->forgetting;
+    daemon->forgetting = NULL;
+
+    if (answer->status != 204) {
+        log_warn("the server may still list this device: %s", answer->err.text);
+    }
+
+    /* 401: it does not know this device any more */
+    command_forget_all(daemon, call,
+                       answer->status == 204 || answer->status == 401);
+}
+
+
+/*
+ * With `delete` the device removes itself at the server before: there may be
+ * no user who could. It is forgotten here whatever the server says.
+ */
+static void
+command_forget(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    char path[80];
+    err_t err;
+
+    if (daemon->forgetting != NULL) {
+        err_set(&err, "busy", "this device is being logged out already");
+        control_fail(call, &err);
+        return;
+    }
+
+    uplink_stop(daemon->uplink, UPLINK_OFF, NULL);
+    snprintf(path, sizeof(path), "/v1/devices/%.36s", daemon->device.id);
+
+    if (!daemon->device.enrolled ||
+        !json_is_true(json_object_get(request, "delete")) ||
+        device_call(daemon, "DELETE", path, NULL, command_forgotten, daemon) ==
+            NULL) {
+        command_forget_all(daemon, call, 0);
+        return;
+    }
+
+    daemon->forgetting = call;
 }
 
 

@@ -115,7 +115,8 @@ struct daemon {
     uplink_t *uplink;
     wire_t *wire;
     struct backend *backend;
-    char networks[PATH_MAX]; /* folders under the state folder */
+    control_call_t *forgetting; /* a logout that waits for the server */
+    char networks[PATH_MAX];    /* folders under the state folder */
     char netmaps[PATH_MAX];
 };
 
