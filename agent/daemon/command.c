@@ -182,6 +182,7 @@ command_join_all(daemon_t *daemon, const json_t *networks)
 static void
 command_enroll(daemon_t *daemon, control_call_t *call, json_t *request)
 {
+    char was[DAEMON_ID_SIZE];
     err_t err;
 
     if (command_is_enrolled(daemon)) {
@@ -189,6 +190,8 @@ command_enroll(daemon_t *daemon, control_call_t *call, json_t *request)
         control_fail(call, &err);
         return;
     }
+
+    memcpy(was, daemon->device.id, sizeof(was));
 
     if (device_enroll(daemon, request, &err) == -1) {
         daemon->device.enrolled = 0;
@@ -198,6 +201,11 @@ command_enroll(daemon_t *daemon, control_call_t *call, json_t *request)
 
     log_info("enrolled at %s as %s of %s", daemon->device.server.url.text,
              daemon->device.name, daemon->device.username);
+    /* another device: what the one before had joined is not its own */
+    while (strcmp(was, daemon->device.id) != 0 && daemon->members != NULL) {
+        member_forget(daemon->members);
+    }
+
     command_join_all(daemon, json_object_get(request, "networks"));
     uplink_start(daemon->uplink);
     control_reply(call, json_object());
