@@ -83,7 +83,7 @@ session_load(session_t *session, err_t *err)
     if (document == NULL) {
         if (strcmp(err->code, "absent") == 0) {
             err_set(err, "not_logged_in",
-                    "no user is logged in here: goconnect login URL "
+                    "you are not logged in as a user: goconnect login URL "
                     "--username NAME");
         }
 
