@@ -14,6 +14,7 @@
 #include "live/ngx_goconnect_live.h"
 #include "pg/ngx_goconnect_pg.h"
 #include "shm/ngx_goconnect_cache.h"
+#include "shm/ngx_goconnect_paths.h"
 
 
 #define NGX_HTTP_GOCONNECT_LANE_MAX 64
@@ -564,6 +565,7 @@ ngx_http_goconnect_init_process(ngx_cycle_t *cycle)
     ngx_goconnect_http_events_handler = ngx_goconnect_live_publish;
     ngx_goconnect_metrics_init_process(gmcf->metrics);
     ngx_goconnect_cache_init_process(gmcf->cache);
+    ngx_goconnect_paths_init_process(gmcf->paths);
 
     if (ngx_goconnect_auth_init_process(cycle) != NGX_OK ||
         ngx_goconnect_http_init_process(cycle) != NGX_OK ||

@@ -69,6 +69,7 @@ uplink_drop(uplink_t *uplink)
     loop_timer_cancel(&uplink->endpoints);
     loop_timer_cancel(&uplink->answer);
     loop_timer_cancel(&uplink->self);
+    loop_timer_cancel(&uplink->paths);
 
     if (uplink->token != NULL) {
         device_call_cancel(uplink->token);
@@ -372,6 +373,7 @@ uplink_hello(uplink_t *uplink, const json_t *data)
     }
 
     uplink_endpoints(uplink);
+    uplink_paths(uplink);
 }
 
 

@@ -28,6 +28,7 @@ struct uplink {
     loop_timer_t endpoints; /* paces them */
     loop_timer_t answer;    /* the subscription's */
     loop_timer_t self;      /* ask for `self` once more */
+    loop_timer_t paths;     /* tells how peers are reached */
     struct backoff backoff;
     unsigned failures;
     int64_t connected_at;
@@ -55,6 +56,13 @@ void uplink_nudge(uplink_t *uplink);
 
 /* The connection is complete: hello has come. */
 void uplink_hello(uplink_t *uplink, const json_t *data);
+
+/* One message; takes data. -1: there is no connection, or no memory. */
+int uplink_send(uplink_t *uplink, const char *type, const char *id,
+                json_t *data);
+
+/* Tells from now on, twice a minute, how peers are reached. */
+void uplink_paths(uplink_t *uplink);
 
 const char *uplink_state_name(const uplink_t *uplink);
 

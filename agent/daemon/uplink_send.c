@@ -12,8 +12,7 @@
 #define UPLINK_PACE_MS 100 /* 20 messages a second are allowed */
 
 
-/* Takes data. */
-static int
+int
 uplink_send(uplink_t *uplink, const char *type, const char *id, json_t *data)
 {
     char *text;

@@ -27,6 +27,7 @@ typedef struct {
     ngx_thread_pool_t *thread_pool;
     ngx_goconnect_metrics_t *metrics;
     ngx_shm_zone_t *cache; /* NULL: there is none */
+    ngx_shm_zone_t *paths; /* ngx_goconnect_paths.h */
 
     unsigned used : 1;      /* some location is ours */
     unsigned cache_set : 1; /* goconnect_cache was there */

@@ -2,6 +2,7 @@
 
 #include "http/ngx_goconnect_conf.h"
 #include "shm/ngx_goconnect_metrics.h"
+#include "shm/ngx_goconnect_paths.h"
 
 
 /* of a request to the API, else NULL */
@@ -67,7 +68,9 @@ ngx_goconnect_http_measure(ngx_conf_t *cf)
     gmcf->metrics =
         ngx_goconnect_metrics_zone(cf, &ngx_http_goconnect_module, names, n);
 
-    return gmcf->metrics ? NGX_OK : NGX_ERROR;
+    gmcf->paths = ngx_goconnect_paths_zone(cf, &ngx_http_goconnect_module);
+
+    return gmcf->metrics && gmcf->paths ? NGX_OK : NGX_ERROR;
 }
 
 

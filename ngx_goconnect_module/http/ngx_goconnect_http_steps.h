@@ -41,6 +41,9 @@ ngx_int_t ngx_goconnect_step_tenant_before(ngx_goconnect_http_ctx_t *ctx);
 ngx_int_t ngx_goconnect_step_tenant_join_before(ngx_goconnect_http_ctx_t *ctx);
 ngx_int_t ngx_goconnect_step_tenant_join_between(ngx_goconnect_http_ctx_t *ctx);
 
+/* ngx_goconnect_http_mesh.c */
+ngx_int_t ngx_goconnect_step_mesh_after(ngx_goconnect_http_ctx_t *ctx);
+
 /* ngx_goconnect_http_measure.c */
 ngx_int_t ngx_goconnect_step_metrics_before(ngx_goconnect_http_ctx_t *ctx);
 

@@ -491,6 +491,15 @@ void ngx_goconnect_bus_exit(void);
 
 
 /*
+ * ngx_goconnect_live_paths.c
+ */
+
+/* a device tells how it reaches its peers */
+void ngx_goconnect_request_paths(ngx_goconnect_session_t *s, json_t *id,
+                                 json_t *data);
+
+
+/*
  * ngx_goconnect_live_sweep.c
  */
 

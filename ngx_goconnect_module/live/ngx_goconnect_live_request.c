@@ -37,6 +37,7 @@ static const ngx_goconnect_request_row_t ngx_goconnect_request_table[] = {
     {"chat_send", ngx_goconnect_request_chat},
     {"endpoints", ngx_goconnect_request_endpoints},
     {"signal", ngx_goconnect_request_signal},
+    {"path_status", ngx_goconnect_request_paths},
     {"ping", ngx_goconnect_request_ping},
 };
 

@@ -42,6 +42,37 @@ BEGIN
 END
 $$;
 
+-- Who is there to reach each other: all peers of a small network, or one with
+-- those that it could reach. The links are the node's to add.
+CREATE FUNCTION api_1.networks_mesh(ctx api_1.ctx, network uuid, peer uuid)
+RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+BEGIN
+    r := api_1._network_reader(ctx, network);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    IF peer IS NOT NULL AND NOT EXISTS (SELECT FROM goconnect.peers p
+                                         WHERE p.id = peer AND p.network_id = network)
+    THEN
+        RETURN api_1._invalid('peer', 'unknown', 'The network has no such peer.');
+    ELSIF peer IS NULL AND (SELECT count(*)
+                              FROM (SELECT FROM goconnect.peers p
+                                     WHERE p.network_id = network LIMIT 201) c) > 200
+    THEN
+        RETURN api_1._invalid('peer', 'required',
+            'The network has more than 200 peers: say whose links you want.');
+    END IF;
+    RETURN api_1._ok(200, json_build_object('peers', (
+        SELECT coalesce(json_agg(json_build_object('id', v.id, 'name', v.name,
+                            'ip_address', v.ip_address, 'online', v.online) ORDER BY v.name),
+                        '[]'::json)
+          FROM api_1._peers v WHERE v.network_id = network)));
+END
+$$;
+
 -- The n-th address of a range.
 CREATE FUNCTION api_1._address(range cidr, n bigint) RETURNS inet
 LANGUAGE sql IMMUTABLE AS $$

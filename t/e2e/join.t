@@ -77,6 +77,19 @@ subtest 'a third device joins' => sub {
         'and takes the address in the shared subnet';
 };
 
+subtest 'the server knows who reaches whom' => sub {
+    my $end = time + 60;    # agents report twice a minute
+    my %link;
+    until (keys %link >= 2 || time > $end) {
+        my $mesh = $s->must(200, GET => "/v1/networks/$network->{id}/mesh", undef, @as);
+        my %name = map { ($_->{id} => $_->{name}) } @{ $mesh->{peers} };
+        %link = map { ("$name{$_->{from_peer_id}} $name{$_->{to_peer_id}}" => $_) } @{ $mesh->{links} };
+        select undef, undef, undef, 0.2;
+    }
+    cmp_ok scalar(keys %link), '>=', 2, join ', ', sort keys %link;
+    is_deeply [ grep { $_->{path} ne 'direct' || $_->{sent_bytes} < 1 } values %link ], [], 'directly';
+};
+
 subtest 'one leaves' => sub {
     my $gone = $bob->address;
     $bob->leave('lan');

@@ -147,6 +147,7 @@ my %expected = (
     devices_netmap => { path => ['device'],
         want => { outsider => 404, barred => 404, member => 200, moderator => 404 } },
     peers_list => { path => ['network'], want => { outsider => 404, member => 200 } },
+    networks_mesh => { path => ['network'], want => { outsider => 404, member => 200 } },
     peers_create => { path => ['network'],
         body => sub {
             my ($who) = @_;
