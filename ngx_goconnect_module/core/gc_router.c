@@ -38,38 +38,73 @@ gc_router_typed(const char *pattern, const char *p, size_t len)
 }
 
 
+/*
+ * The words first, and what stands between them only where all of them fit:
+ * most rows differ in a word.
+ */
 static int
 gc_router_path(const char *pattern, const char *path, size_t len,
                gc_router_match_t *match)
 {
-    size_t i, n;
+    const char *types[GC_ROUTER_PARAMS_MAX], *p, *end, *next;
+    size_t i;
 
     match->nparams = 0;
+    p = path;
+    end = path + len;
 
-    for (i = 0; *pattern != '\0'; pattern++) {
+    for (; *pattern != '\0'; pattern++) {
         if (*pattern != '{') {
-            if (i == len || path[i++] != *pattern) {
+            if (p == end || *p++ != *pattern) {
                 return 0;
             }
             continue;
         }
 
-        for (n = 0; i + n < len && path[i + n] != '/'; n++) {
-            /* void */
-        }
+        next = memchr(p, '/', (size_t) (end - p));
+        next = next ? next : end;
 
-        if (!gc_router_typed(pattern + 1, path + i, n)) {
-            return 0;
-        }
+        types[match->nparams] = pattern + 1;
+        match->params[match->nparams].data = p;
+        match->params[match->nparams++].len = (size_t) (next - p);
 
-        match->params[match->nparams].data = path + i;
-        match->params[match->nparams++].len = n;
-
-        i += n;
+        p = next;
         pattern = strchr(pattern, '}');
     }
 
-    return i == len;
+    if (p != end) {
+        return 0;
+    }
+
+    for (i = 0; i < match->nparams; i++) {
+        if (!gc_router_typed(types[i], match->params[i].data,
+                             match->params[i].len)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* what else the path offers */
+static unsigned
+gc_router_methods(const gc_router_row_t *rows, size_t nrows, const char *path,
+                  size_t len)
+{
+    gc_router_match_t one;
+    unsigned methods;
+    size_t i;
+
+    methods = 0;
+
+    for (i = 0; i < nrows; i++) {
+        if (gc_router_path(rows[i].path, path, len, &one)) {
+            methods |= rows[i].method;
+        }
+    }
+
+    return methods;
 }
 
 
@@ -77,31 +112,20 @@ int
 gc_router_match(const gc_router_row_t *rows, size_t nrows, unsigned method,
                 const char *path, size_t len, gc_router_match_t *match)
 {
-    gc_router_match_t one;
     size_t i;
-    int found;
-
-    found = 0;
-    match->methods = 0;
 
     for (i = 0; i < nrows; i++) {
-        if (!gc_router_path(rows[i].path, path, len, &one)) {
-            continue;
-        }
-
-        one.methods = match->methods | rows[i].method;
-
-        if (rows[i].method == method) {
-            one.row = i;
-            *match = one;
-            found = 1;
-
-        } else {
-            match->methods = one.methods;
+        if (rows[i].method == method &&
+            gc_router_path(rows[i].path, path, len, match)) {
+            match->row = i;
+            match->methods = method;
+            return 1;
         }
     }
 
-    return found;
+    match->methods = gc_router_methods(rows, nrows, path, len);
+
+    return 0;
 }
 
 

@@ -97,8 +97,7 @@ ngx_goconnect_http_cache_begin(ngx_goconnect_http_ctx_t *ctx)
 {
     ngx_goconnect_cache_mark_t mark;
 
-    if (!(ctx->route->flags & NGX_GOCONNECT_ROUTE_CACHED) ||
-        ngx_goconnect_cache_mark(&mark) != NGX_OK) {
+    if (ngx_goconnect_cache_mark(&mark) != NGX_OK) {
         return NGX_DECLINED;
     }
 

@@ -359,7 +359,10 @@ ngx_goconnect_http_head(ngx_goconnect_http_ctx_t *ctx)
         return rc;
     }
 
-    return ngx_goconnect_http_context(ctx);
+    /* a hit does without */
+    return ctx->route->flags & NGX_GOCONNECT_ROUTE_CACHED
+               ? NGX_OK
+               : ngx_goconnect_http_context(ctx);
 }
 
 
@@ -393,6 +396,26 @@ ngx_goconnect_http_sql(ngx_goconnect_http_ctx_t *ctx,
 
 
 static ngx_int_t
+ngx_goconnect_http_finish(ngx_goconnect_http_ctx_t *ctx,
+                          const ngx_goconnect_pg_statement_t *statement)
+{
+    ngx_int_t rc;
+
+    if (!(ctx->route->flags & NGX_GOCONNECT_ROUTE_CACHED)) {
+        return ngx_goconnect_http_sql(ctx, statement);
+    }
+
+    if (ngx_goconnect_http_cache_get(ctx) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    rc = ngx_goconnect_http_context(ctx);
+
+    return rc == NGX_OK ? ngx_goconnect_http_sql(ctx, statement) : rc;
+}
+
+
+static ngx_int_t
 ngx_goconnect_http_phase(ngx_goconnect_http_ctx_t *ctx)
 {
     const ngx_goconnect_route_statements_t *calls;
@@ -409,9 +432,7 @@ ngx_goconnect_http_phase(ngx_goconnect_http_ctx_t *ctx)
     case NGX_GOCONNECT_HTTP_BETWEEN:
         return ngx_goconnect_http_step(ctx, route->between);
     case NGX_GOCONNECT_HTTP_FINISH:
-        return ngx_goconnect_http_cache_get(ctx) == NGX_OK
-                   ? NGX_OK
-                   : ngx_goconnect_http_sql(ctx, calls->finish);
+        return ngx_goconnect_http_finish(ctx, calls->finish);
     case NGX_GOCONNECT_HTTP_AFTER:
         return ngx_goconnect_http_step(ctx, route->after);
     case NGX_GOCONNECT_HTTP_REPLY:
