@@ -103,13 +103,37 @@ place_find(client_t *client, const char *text, place_t *place, err_t *err)
 }
 
 
+/* 1: found; 0: nobody of that name; -1 */
+static int
+place_user_in(client_t *client, const char *path, const char *name, char id[40],
+              err_t *err)
+{
+    json_t *items, *item;
+    size_t i;
+
+    items = api_list(client, path, err);
+    if (items == NULL) {
+        return -1;
+    }
+
+    json_array_foreach(items, i, item)
+    {
+        if (strcasecmp(show_field(item, "username"), name) == 0) {
+            snprintf(id, 40, "%.36s", show_field(item, "user_id"));
+        }
+    }
+
+    json_decref(items);
+    return id[0] != '\0';
+}
+
+
 int
 place_user(client_t *client, const place_t *place, const char *list,
            const char *text, char id[40], err_t *err)
 {
     char path[96];
-    json_t *items, *item;
-    size_t i;
+    int rc;
 
     id[0] = '\0';
 
@@ -119,25 +143,22 @@ place_user(client_t *client, const place_t *place, const char *list,
     }
 
     snprintf(path, sizeof(path), "%s/%s", place->path, list);
+    rc = place_user_in(client, path, text, id, err);
 
-    items = api_list(client, path, err);
-    if (items == NULL) {
-        return -1;
+    /* a moderator of the tenant need not be in the network, nor whom he bans */
+    if (rc != 1 && place->network && place->found.tenant_id[0] != '\0' &&
+        strcmp(list, "members") == 0 &&
+        (rc == 0 || strcmp(err->code, "membership_required") == 0)) {
+        snprintf(path, sizeof(path), "/v1/tenants/%.36s/members",
+                 place->found.tenant_id);
+        rc = place_user_in(client, path, text, id, err);
     }
 
-    json_array_foreach(items, i, item)
-    {
-        if (strcasecmp(show_field(item, "username"), text) == 0) {
-            snprintf(id, 40, "%.36s", show_field(item, "user_id"));
-        }
-    }
-
-    json_decref(items);
-
-    return id[0] != '\0'
-               ? 0
-               : err_set(err, "unknown_user",
-                         "nobody called \"%.64s\" is among the %s", text, list);
+    return rc == 0
+               ? err_set(err, "unknown_user",
+                         "nobody called \"%.64s\" is among the %s", text, list)
+           : rc == 1 ? 0
+                     : -1;
 }
 
 

@@ -93,6 +93,16 @@ my %call = (
     peers_config => [ $id->('peer/2' => 2) ],
     tenant_messages_list => [ map { "$at{tenant}, $_, NULL" } 'NULL, NULL', '5000, NULL', 'NULL, 5000' ],
     network_messages_list => [ map { "$at{network}, $_, NULL" } 'NULL, NULL', '5000, NULL', 'NULL, 5000' ],
+    networks_mesh => [ "@{[ $id->(network => 2) ]}, NULL" ],
+    network_requests_list => [ "$at{network}, $page" ],
+    network_bans_list => [ "$at{network}, $page" ],
+    tenant_bans_list => [ "$at{tenant}, $page" ],
+    enrollment_keys_list => [ "$at{tenant}, $page" ],
+    reservations_list => [ "$at{network}, $page" ],
+    rules_get => [ $at{network} ],
+    relays_list => [ $page ],
+    tenant_read_mark_get => [ $at{tenant} ],
+    network_read_mark_get => [ $at{network} ],
     ready => { no_ctx => 1, with => [''] },
 );
 
@@ -107,7 +117,7 @@ my %write = (
 
 # Who has a thousand peers joins them with all users, rightly; so whole maps are
 # looked at in a network of ten.
-my %as = map { $_ => 2 } qw(devices_netmap peers_config ws_netmap);
+my %as = map { $_ => 2 } qw(devices_netmap networks_mesh peers_config ws_netmap);
 $pg->sql($db, "INSERT INTO goconnect.sessions (id, user_id, expires_at) SELECT md5('plans/$_')::uuid, "
     . $id->(user => $_) . ", now() + interval '1 day'") for 1, 2;
 
