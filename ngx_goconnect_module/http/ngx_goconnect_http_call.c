@@ -245,3 +245,49 @@ ngx_goconnect_http_call(ngx_goconnect_http_ctx_t *ctx,
 
     return rc;
 }
+
+
+static void
+ngx_goconnect_http_call_step_done(ngx_goconnect_pg_call_t *call)
+{
+    ngx_goconnect_http_ctx_t *ctx;
+    ngx_int_t rc;
+
+    ctx = call->data;
+    ctx->call = NULL;
+
+    ngx_http_set_log_request(ctx->request->connection->log, ctx->request);
+
+    rc = ngx_goconnect_http_call_result(ctx, call);
+    ngx_goconnect_pg_call_destroy(call);
+
+    if (rc == NGX_OK) {
+        rc = ctx->next(ctx);
+    }
+
+    if (rc != NGX_DONE) {
+        ngx_goconnect_http_continue(ctx, rc);
+    }
+}
+
+
+ngx_int_t
+ngx_goconnect_http_call_step(ngx_goconnect_http_ctx_t *ctx,
+                             ngx_goconnect_pg_call_t *call, ngx_msec_t timeout,
+                             ngx_goconnect_step_pt next)
+{
+    ngx_int_t rc;
+
+    ctx->next = next;
+
+    if (ngx_goconnect_pg_call_send(call, ngx_goconnect_http_call_step_done, ctx,
+                                   timeout) == NGX_OK) {
+        ctx->call = call;
+        return NGX_DONE;
+    }
+
+    rc = ngx_goconnect_http_call_result(ctx, call);
+    ngx_goconnect_pg_call_destroy(call);
+
+    return rc;
+}

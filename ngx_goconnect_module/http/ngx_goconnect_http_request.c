@@ -1,3 +1,4 @@
+#include "http/ngx_goconnect_http_audit.h"
 #include "http/ngx_goconnect_http_request.h"
 
 #include "core/gc_utf8.h"
@@ -529,5 +530,9 @@ ngx_goconnect_http_postconfiguration(ngx_conf_t *cf)
 ngx_int_t
 ngx_goconnect_http_init_process(ngx_cycle_t *cycle)
 {
+    if (ngx_goconnect_http_audit_statements() != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_goconnect_route_prepare(cycle->pool);
 }

@@ -74,9 +74,11 @@ struct ngx_goconnect_http_ctx_s {
     ngx_str_t ctx_param;
     ngx_goconnect_http_cache_t *cache; /* where the answer is to be kept */
     ngx_goconnect_pg_call_t *call;     /* in flight */
-    uint64_t asked_at;                 /* ngx_goconnect_metrics_clock() */
-    uint64_t database_time;            /* microseconds of all calls */
-    PGresult *res;                     /* holds the answer's strings */
+    ngx_goconnect_step_pt next; /* with the answer to a step's own call */
+    void *step;                 /* of the step that goes on then */
+    uint64_t asked_at;          /* ngx_goconnect_metrics_clock() */
+    uint64_t database_time;     /* microseconds of all calls */
+    PGresult *res;              /* holds the answer's strings */
     ngx_goconnect_http_answer_t answer;
 
     ngx_str_t password;     /* wiped with the request */
@@ -157,6 +159,15 @@ void ngx_goconnect_http_cache_written(ngx_goconnect_http_ctx_t *ctx,
 ngx_int_t
 ngx_goconnect_http_call(ngx_goconnect_http_ctx_t *ctx,
                         const ngx_goconnect_pg_statement_t *statement);
+
+/*
+ * Sends a call that a step has made; it is taken over. When it has answered
+ * well, `next` is run with the answer in ctx->answer, as a step is.
+ */
+ngx_int_t ngx_goconnect_http_call_step(ngx_goconnect_http_ctx_t *ctx,
+                                       ngx_goconnect_pg_call_t *call,
+                                       ngx_msec_t timeout,
+                                       ngx_goconnect_step_pt next);
 
 /* reply */
 

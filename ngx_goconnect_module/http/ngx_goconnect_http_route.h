@@ -15,7 +15,7 @@
 #include "pg/ngx_goconnect_pg.h"
 
 
-#define NGX_GOCONNECT_HTTP_QUERY_MAX 4
+#define NGX_GOCONNECT_HTTP_QUERY_MAX 8
 #define NGX_GOCONNECT_HTTP_BODY_MAX 65536
 
 

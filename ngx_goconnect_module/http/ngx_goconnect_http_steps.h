@@ -79,6 +79,9 @@ ngx_int_t ngx_goconnect_step_approve_before(ngx_goconnect_http_ctx_t *ctx);
 /* ngx_goconnect_http_config.c */
 ngx_int_t ngx_goconnect_step_config_after(ngx_goconnect_http_ctx_t *ctx);
 
+/* ngx_goconnect_http_audit.c */
+ngx_int_t ngx_goconnect_step_verify_after(ngx_goconnect_http_ctx_t *ctx);
+
 /* ngx_goconnect_http_operation.c */
 ngx_int_t ngx_goconnect_step_health_before(ngx_goconnect_http_ctx_t *ctx);
 ngx_int_t ngx_goconnect_step_ready_after(ngx_goconnect_http_ctx_t *ctx);

@@ -38,6 +38,12 @@ static const ngx_goconnect_pg_statement_t ngx_goconnect_live_table[] = {
      NGX_GOCONNECT_PG_WRITE},
     {ngx_string("live_figures"),
      ngx_string(NGX_GOCONNECT_LIVE_ROW "ws_figures()"), NGX_GOCONNECT_PG_READ},
+    {ngx_string("live_audit_take"),
+     ngx_string(NGX_GOCONNECT_LIVE_ROW "audit_take($1)"),
+     NGX_GOCONNECT_PG_BULK},
+    {ngx_string("live_audit_store"),
+     ngx_string(NGX_GOCONNECT_LIVE_ROW "audit_store($1)"),
+     NGX_GOCONNECT_PG_BULK},
     {ngx_string("live_bell"),
      ngx_string("SELECT count(pg_catalog.pg_notify('goconnect', p)) "
                 "FROM unnest($1::text[]) p"),
@@ -198,7 +204,8 @@ ngx_goconnect_live_init_process(ngx_cycle_t *cycle)
         ngx_goconnect_netmap_init(cycle) != NGX_OK ||
         ngx_goconnect_presence_init(cycle) != NGX_OK ||
         ngx_goconnect_sweep_init(cycle) != NGX_OK ||
-        ngx_goconnect_figures_init(cycle) != NGX_OK) {
+        ngx_goconnect_figures_init(cycle) != NGX_OK ||
+        ngx_goconnect_audit_init(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -210,5 +217,6 @@ void
 ngx_goconnect_live_exit_process(ngx_cycle_t *cycle)
 {
     ngx_goconnect_bus_exit();
+    ngx_goconnect_audit_exit();
     ngx_goconnect_ws_exit_process(cycle);
 }

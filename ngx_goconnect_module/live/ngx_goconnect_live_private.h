@@ -190,6 +190,8 @@ typedef enum {
     NGX_GOCONNECT_LIVE_NETWORK_CHAT,
     NGX_GOCONNECT_LIVE_TENANT_CHAT,
     NGX_GOCONNECT_LIVE_FIGURES,
+    NGX_GOCONNECT_LIVE_AUDIT_TAKE,
+    NGX_GOCONNECT_LIVE_AUDIT_STORE,
     NGX_GOCONNECT_LIVE_BELL,
     NGX_GOCONNECT_LIVE_STATEMENTS
 } ngx_goconnect_live_statement_e;
@@ -527,6 +529,14 @@ ngx_int_t ngx_goconnect_presence_init(ngx_cycle_t *cycle);
 /* one more connection of a device, or one less */
 void ngx_goconnect_figures_device(ngx_int_t change);
 ngx_int_t ngx_goconnect_figures_init(ngx_cycle_t *cycle);
+
+
+/*
+ * ngx_goconnect_live_audit.c
+ */
+
+ngx_int_t ngx_goconnect_audit_init(ngx_cycle_t *cycle);
+void ngx_goconnect_audit_exit(void);
 
 
 #endif /* NGX_GOCONNECT_LIVE_PRIVATE_H */

@@ -116,6 +116,12 @@ BEGIN
                                       * interval '1 day'
          LIMIT batch);
 
+    -- what nobody has chained, for want of a key; the rest is pruned with an anchor
+    DELETE FROM goconnect.audit_log l WHERE l.id IN (
+        SELECT o.id FROM goconnect.audit_log o
+         WHERE o.chain_number IS NULL AND o.created_at < now() - interval '400 days'
+         LIMIT batch);
+
     -- a deleted tenant: first its messages, then the rest with it
     SELECT t.id INTO gone FROM goconnect.tenants t
      WHERE t.deleted_at IS NOT NULL ORDER BY t.deleted_at LIMIT 1

@@ -7,12 +7,17 @@ ALTER TABLE goconnect.messages
     ADD CONSTRAINT messages_rev_check CHECK (rev > 0),
     ADD CONSTRAINT messages_change_seqs_check CHECK (cardinality(change_seqs) <= 101);
 
--- The device that acted, and the key (its id in the key ring) that hash was
--- made with. The signature is the chain's, not the row's.
+-- The device that acted, the chain (the tenant's id, all zero for the server's)
+-- and the key (its id in the key ring) that hash was made with. Signed is the
+-- chain, not the row.
 ALTER TABLE goconnect.audit_log
     ADD COLUMN device_id uuid,
+    ADD COLUMN chain uuid NOT NULL
+        GENERATED ALWAYS AS (COALESCE(tenant_id, '00000000-0000-0000-0000-000000000000'::uuid))
+        STORED,
     ADD COLUMN key_id text,
     DROP COLUMN signature,
+    DROP CONSTRAINT audit_log_chain_key,
     DROP CONSTRAINT audit_log_chain_check,
     ADD CONSTRAINT audit_log_chain_check
         CHECK (num_nulls(chain_number, hash, key_id) IN (0, 3)),
@@ -20,15 +25,13 @@ ALTER TABLE goconnect.audit_log
     ADD CONSTRAINT audit_log_hash_check CHECK (octet_length(hash) = 32),
     ADD CONSTRAINT audit_log_key_check CHECK (key_id ~ '^[A-Za-z0-9._-]{1,32}$');
 
--- audit_log_chain_key takes the server's chain, whose tenant is NULL, for
--- many; this one does not.
-CREATE UNIQUE INDEX audit_log_server_chain_key ON goconnect.audit_log (chain_number)
-    WHERE tenant_id IS NULL AND chain_number IS NOT NULL;
+CREATE UNIQUE INDEX audit_log_chain_key ON goconnect.audit_log (chain, chain_number)
+    WHERE chain_number IS NOT NULL;
 
 -- Lists, newest first, and what they are filtered by.
-CREATE INDEX audit_log_time_idx ON goconnect.audit_log (tenant_id, created_at, id);
-CREATE INDEX audit_log_actor_idx ON goconnect.audit_log (tenant_id, actor_id, created_at, id);
-CREATE INDEX audit_log_what_idx ON goconnect.audit_log (tenant_id, action, created_at, id);
+CREATE INDEX audit_log_time_idx ON goconnect.audit_log (chain, created_at, id);
+CREATE INDEX audit_log_actor_idx ON goconnect.audit_log (chain, actor_id, created_at, id);
+CREATE INDEX audit_log_what_idx ON goconnect.audit_log (chain, action, created_at, id);
 DROP INDEX goconnect.audit_log_tenant_idx;
 
 -- Whose it is, for erasure.
@@ -41,11 +44,11 @@ ALTER TABLE goconnect.audit_personal
 CREATE INDEX audit_personal_user_idx ON goconnect.audit_personal (user_id)
     WHERE user_id IS NOT NULL AND value IS NOT NULL;
 
--- A chain for each tenant, and one (tenant_id NULL) for the server: its head,
--- signed, and the anchor that was left for the rows that were pruned. Both are
--- made by the module, whose keys the database never sees.
+-- A chain for each tenant, and one for the server: its head, signed, and the
+-- anchor that was left for the rows that were pruned. Both are made by the
+-- module, whose keys the database never sees.
 CREATE TABLE goconnect.audit_chains (
-    tenant_id uuid,
+    chain uuid NOT NULL,
     number bigint NOT NULL,             -- of the last row
     hash bytea NOT NULL,
     signed_at bigint NOT NULL,          -- microseconds since 1970
@@ -56,8 +59,8 @@ CREATE TABLE goconnect.audit_chains (
     anchor_signed_at bigint,
     anchor_key_id text,
     anchor_signature bytea,
-    CONSTRAINT audit_chains_tenant_key UNIQUE NULLS NOT DISTINCT (tenant_id),
-    CONSTRAINT audit_chains_number_check CHECK (number >= 0),
+    CONSTRAINT audit_chains_pkey PRIMARY KEY (chain),
+    CONSTRAINT audit_chains_number_check CHECK (number > 0),
     CONSTRAINT audit_chains_hash_check CHECK (octet_length(hash) = 32),
     CONSTRAINT audit_chains_signature_check CHECK (octet_length(signature) = 32),
     CONSTRAINT audit_chains_anchor_check

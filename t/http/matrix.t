@@ -198,6 +198,12 @@ my %expected = (
     admin_tenants_delete => { path => sub { $home->{tenant} }, match => $NEVER,
         want => { outsider => 403, 'server admin' => 412 } },
     admin_stats => { want => { outsider => 403, 'server admin' => 200 } },
+    audit_list => { path => ['tenant'],
+        want => { outsider => 404, pending => 403, admin => 200 } },
+    audit_verify => { path => ['tenant'],
+        want => { outsider => 404, pending => 403, admin => 200 } },
+    admin_audit_list => { want => { outsider => 403, 'server admin' => 200 } },
+    admin_audit_verify => { want => { outsider => 403, 'server admin' => 200 } },
     ws_ticket_create => { want => { outsider => qr/20[01]/ } },
 );
 
