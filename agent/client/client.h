@@ -29,6 +29,7 @@ enum {
     CLIENT_OPT_CA = 64,
     CLIENT_OPT_INSECURE = 128,
     CLIENT_OPT_KEY = 256,
+    CLIENT_OPT_ENDPOINT = 512,
     CLIENT_OPT_ROLE = 1 << 16,
     CLIENT_OPT_USES = 1 << 17,
     CLIENT_OPT_EXPIRES = 1 << 18,
@@ -80,6 +81,7 @@ typedef struct {
     const char *device;
     const char *cidr;
     const char *policy;
+    const char *endpoint;
     const char *network[CLIENT_NETWORKS_MAX]; /* of --network, until NULL */
     int reusable;
     int ephemeral;

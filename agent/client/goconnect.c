@@ -86,18 +86,22 @@ static const command_t goconnect_commands[] = {
      "what goconnectd is doing: server, networks, problems", ""},
     {"peers", mesh_peers, 0, 1, 0, "peers [NETWORK]",
      "the devices of a network, and how they are reached", ""},
-    {"gateway", mesh_gateway, 1, 2, 0, "gateway on|off [NETWORK]",
-     "let devices without an agent in by this one",
+    {"gateway", mesh_gateway, 1, 2, CLIENT_OPT_ENDPOINT,
+     "gateway on|off [NETWORK]", "let devices without an agent in by this one",
      "Phones, and computers with the stock WireGuard app, reach the network "
      "by\n"
      "its gateway: a member that is always on and can be reached from the\n"
-     "internet (forward its UDP port, see goconnect status). \"on\" offers "
-     "this\n"
-     "device; an admin's is the gateway at once, another one when an admin\n"
-     "approves it. \"off\" takes the offer back. Only packets from or to such\n"
-     "devices are forwarded, and only inside the network's interface.\n"
+     "internet. \"on\" offers this device; an admin's is the gateway at once,\n"
+     "another one when an admin approves it. \"off\" takes the offer back. "
+     "Only\n"
+     "packets from or to such devices are forwarded, and only inside the\n"
+     "network's interface.\n"
+     "\n"
+     "  --endpoint ADDRESS:PORT  where a router forwards UDP to this device's\n"
+     "                           port (goconnect status); kept until \"off\"\n"
      "\n"
      "  goconnect gateway on lan\n"
+     "  goconnect gateway on lan --endpoint 203.0.113.7:51820\n"
      "  goconnect gateway off lan\n"},
     {"chat", chat_run, 0, 1000,
      GOCONNECT_SERVER_OPTS | CLIENT_OPT_FOLLOW | CLIENT_OPT_LIMIT,
@@ -190,6 +194,7 @@ static const struct {
     {"device", CLIENT_OPT_DEVICE, offsetof(client_t, device), 0},
     {"cidr", CLIENT_OPT_CIDR, offsetof(client_t, cidr), 0},
     {"policy", CLIENT_OPT_POLICY, offsetof(client_t, policy), 0},
+    {"endpoint", CLIENT_OPT_ENDPOINT, offsetof(client_t, endpoint), 0},
     {"reusable", CLIENT_OPT_REUSABLE, 0, offsetof(client_t, reusable)},
     {"ephemeral", CLIENT_OPT_EPHEMERAL, 0, offsetof(client_t, ephemeral)},
     {"public", CLIENT_OPT_PUBLIC, 0, offsetof(client_t, is_public)},

@@ -296,6 +296,33 @@ mesh_find(client_t *client, const char *text, find_t *found, err_t *err)
 }
 
 
+/* A private address is of no use to a phone out there. */
+static void
+mesh_print_reachable(const json_t *reply)
+{
+    const json_t *endpoint;
+    json_int_t port = json_integer_value(json_object_get(reply, "listen_port"));
+    size_t i;
+
+    printf("It can be reached at");
+
+    json_array_foreach(json_object_get(reply, "endpoints"), i, endpoint)
+    {
+        printf("%s %s", i > 0 ? "," : "", json_string_value(endpoint));
+    }
+
+    printf(".\n");
+
+    if (!json_is_true(json_object_get(reply, "public"))) {
+        printf(
+            "Those are private addresses. For devices elsewhere let your "
+            "router forward\na UDP port to port %" JSON_INTEGER_FORMAT
+            " here, and run it again with --endpoint\nPUBLIC_ADDRESS:PORT.\n",
+            port);
+    }
+}
+
+
 static void
 mesh_print_gateway(const json_t *reply)
 {
@@ -308,11 +335,13 @@ mesh_print_gateway(const json_t *reply)
                "agent%s.\n",
                json_is_true(json_object_get(reply, "ipv6")) ? ""
                                                             : ", IPv4 alone");
+        mesh_print_reachable(reply);
 
     } else if (json_is_true(json_object_get(reply, "offered"))) {
         printf("This device offers itself as the gateway of ");
         client_print(name);
         printf(". An admin of the network has to approve it.\n");
+        mesh_print_reachable(reply);
 
     } else {
         printf("This device does not offer itself as the gateway of ");
@@ -328,7 +357,7 @@ mesh_gateway(client_t *client)
     err_t err;
     find_t found;
     int on = strcmp(client->operand[0], "on") == 0;
-    json_t *reply;
+    json_t *reply, *request;
 
     if (!on && strcmp(client->operand[0], "off") != 0) {
         err_set(&err, "usage", "usage: goconnect gateway on|off [NETWORK]");
@@ -340,10 +369,14 @@ mesh_gateway(client_t *client)
         return client_fail(client, &err);
     }
 
-    reply = ask_daemon(client,
-                       json_pack("{s:s, s:s, s:b}", "command", "gateway",
-                                 "network_id", found.id, "on", on),
-                       &err);
+    request = json_pack("{s:s, s:s, s:b}", "command", "gateway", "network_id",
+                        found.id, "on", on);
+
+    if (client->endpoint != NULL) {
+        json_object_set_new(request, "endpoint", json_string(client->endpoint));
+    }
+
+    reply = ask_daemon(client, request, &err);
     if (reply == NULL) {
         return client_fail(client, &err);
     }

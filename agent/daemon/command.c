@@ -429,8 +429,11 @@ command_peers(daemon_t *daemon, control_call_t *call, json_t *request)
 static void
 command_gateway(daemon_t *daemon, control_call_t *call, json_t *request)
 {
-    err_t err;
+    static const struct endpoint none;
+    struct endpoint announced;
+    const char *text = daemon_text(request, "endpoint");
     const json_t *on = json_object_get(request, "on");
+    err_t err;
     member_t *member = command_member(daemon, call, request);
 
     if (member == NULL) {
@@ -443,5 +446,17 @@ command_gateway(daemon_t *daemon, control_call_t *call, json_t *request)
         return;
     }
 
-    gateway_offer(member, call, json_is_true(on));
+    if (json_is_false(on)) {
+        gateway_offer(member, call, 0, &none);
+        return;
+    }
+
+    if (*text != '\0' && (!endpoint_parse(text, &announced) ||
+                          address_is_special(&announced.address))) {
+        err_set(&err, "usage", "\"%.64s\" is not ADDRESS:PORT", text);
+        control_fail(call, &err);
+        return;
+    }
+
+    gateway_offer(member, call, 1, *text != '\0' ? &announced : NULL);
 }

@@ -72,6 +72,7 @@ struct member {
     struct key public_key;
     char interface[ACTUAL_NAME_SIZE]; /* "" until the first netmap */
     uint16_t listen_port;
+    struct endpoint announced; /* by `gateway`: where a router forwards */
     char peer_id[DAEMON_ID_SIZE];
     struct address ip_address;
     struct address ip6_address;

@@ -3,7 +3,9 @@
 #include "base/log.h"
 #include "daemon/device.h"
 #include "daemon/member.h"
+#include "daemon/uplink.h"
 #include "daemon/wire.h"
+#include "daemon/wire_local.h"
 #include "os/forward.h"
 #include "plan/forwarding.h"
 
@@ -74,6 +76,43 @@ gateway_fail(member_t *member, const err_t *err)
 }
 
 
+/* Whether the endpoints that we tell of have one for the whole internet. */
+static int
+gateway_is_public(const member_t *member)
+{
+    const struct local_addresses *local = &member->daemon->wire->local;
+    size_t i;
+
+    if (address_is_public(&member->announced.address)) {
+        return 1;
+    }
+
+    for (i = 0; i < local->count; i++) {
+        if (address_is_public(&local->addresses[i].address)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* What `gateway` answers. */
+static json_t *
+gateway_describe(const member_t *member)
+{
+    const struct member_gateway *gateway = &member->gateway;
+
+    return json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:i, s:o}", "network_id",
+                     member->id, "name", member->name, "offered",
+                     gateway->offered, "gateway", gateway->on, "ipv6",
+                     gateway->on && forward_has_ipv6(member->interface),
+                     "public", gateway_is_public(member), "listen_port",
+                     (int) member->listen_port, "endpoints",
+                     wire_local_endpoints(member->daemon, member));
+}
+
+
 /* Answers the command that waits, if it can be answered. */
 static void
 gateway_answer(member_t *member)
@@ -97,11 +136,7 @@ gateway_answer(member_t *member)
     }
 
     gateway_stop(member);
-    control_reply(
-        call, json_pack("{s:s, s:s, s:b, s:b, s:b}", "network_id", member->id,
-                        "name", member->name, "offered", gateway->offered,
-                        "gateway", gateway->on, "ipv6",
-                        gateway->on && forward_has_ipv6(member->interface)));
+    control_reply(call, gateway_describe(member));
 }
 
 
@@ -198,8 +233,29 @@ gateway_offered(void *arg, const http_answer_t *answer)
 }
 
 
+/* On disk first, then told. */
+static int
+gateway_announce(member_t *member, const struct endpoint *announced, err_t *err)
+{
+    if (endpoint_compare(&member->announced, announced) == 0) {
+        return 0;
+    }
+
+    member->announced = *announced;
+
+    if (member_write(member, err) == -1) {
+        return -1;
+    }
+
+    uplink_endpoints(member->daemon->uplink);
+
+    return 0;
+}
+
+
 void
-gateway_offer(member_t *member, control_call_t *call, int on)
+gateway_offer(member_t *member, control_call_t *call, int on,
+              const struct endpoint *announced)
 {
     char path[80];
     err_t err;
@@ -213,6 +269,11 @@ gateway_offer(member_t *member, control_call_t *call, int on)
 
     if (member->state != MEMBER_JOINED || (on && !member->live)) {
         err_set(&err, "interface", "the network is not up: goconnect up");
+        control_fail(call, &err);
+        return;
+    }
+
+    if (announced != NULL && gateway_announce(member, announced, &err) == -1) {
         control_fail(call, &err);
         return;
     }

@@ -14,9 +14,12 @@ uint64_t gateway_deadline(const daemon_t *daemon);
 
 /*
  * Offers this device to the network, or takes the offer back. The call is
- * answered when what the server says is so here too.
+ * answered when what the server says is so here too. announced is where a
+ * router forwards to this device, told before its own addresses; NULL leaves
+ * it as it was.
  */
-void gateway_offer(member_t *member, control_call_t *call, int on);
+void gateway_offer(member_t *member, control_call_t *call, int on,
+                   const struct endpoint *announced);
 
 /* Answers the call that waits, if there is one. */
 void gateway_fail(member_t *member, const err_t *err);

@@ -18,6 +18,7 @@ int
 member_write(member_t *member, err_t *err)
 {
     char key[KEY_BASE64_SIZE], ip[ADDRESS_TEXT] = "", ip6[ADDRESS_TEXT] = "";
+    char announced[ADDRESS_TEXT] = "";
     int rc;
     json_t *document;
 
@@ -31,12 +32,16 @@ member_write(member_t *member, err_t *err)
         address_format(&member->ip6_address, ip6);
     }
 
-    document = json_pack("{s:s, s:s, s:s, s:s, s:i, s:b, s:i, s:s, s:s, s:s}",
-                         "network_id", member->id, "name", member->name,
-                         "private_key", key, "interface", member->interface,
-                         "listen_port", (int) member->listen_port, "up",
-                         member->up, "state", (int) member->state, "peer_id",
-                         member->peer_id, "ip_address", ip, "ip6_address", ip6);
+    if (member->announced.address.family != ADDRESS_NONE) {
+        endpoint_format(&member->announced, announced);
+    }
+
+    document = json_pack(
+        "{s:s, s:s, s:s, s:s, s:i, s:b, s:i, s:s, s:s, s:s, s:s}", "network_id",
+        member->id, "name", member->name, "private_key", key, "interface",
+        member->interface, "listen_port", (int) member->listen_port, "up",
+        member->up, "state", (int) member->state, "peer_id", member->peer_id,
+        "ip_address", ip, "ip6_address", ip6, "announced", announced);
     key_wipe(key, sizeof(key));
 
     if (document == NULL) {
@@ -143,6 +148,8 @@ member_read(member_t *member, const json_t *document)
                          &member->ip_address);
     (void) address_parse(daemon_text(document, "ip6_address"),
                          &member->ip6_address);
+    (void) endpoint_parse(daemon_text(document, "announced"),
+                          &member->announced);
     return 0;
 }
 

@@ -130,7 +130,14 @@ wire_local_endpoints(daemon_t *daemon, const member_t *member)
     struct endpoint endpoint;
     const struct local_addresses *local = &daemon->wire->local;
 
-    for (i = 0; i < local->count && i < NETMAP_ENDPOINTS_MAX; i++) {
+    if (member->announced.address.family != ADDRESS_NONE) {
+        json_array_append_new(
+            list, json_string(endpoint_format(&member->announced, text)));
+    }
+
+    for (i = 0;
+         i < local->count && json_array_size(list) < NETMAP_ENDPOINTS_MAX;
+         i++) {
         endpoint.address = local->addresses[i].address;
         endpoint.port = member->listen_port;
         json_array_append_new(list,

@@ -325,3 +325,23 @@ address_is_special(const struct address *address)
 
     return address->family == ADDRESS_NONE;
 }
+
+
+bool
+address_is_public(const struct address *address)
+{
+    static const struct prefix private[] = {
+        {{ADDRESS_IPV4, {10}}, 8},        {{ADDRESS_IPV4, {172, 16}}, 12},
+        {{ADDRESS_IPV4, {192, 168}}, 16}, {{ADDRESS_IPV4, {100, 64}}, 10},
+        {{ADDRESS_IPV6, {0xfc}}, 7},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(private) / sizeof(private[0]); i++) {
+        if (prefix_contains(&private[i], address)) {
+            return false;
+        }
+    }
+
+    return address->family != ADDRESS_NONE && !address_is_special(address);
+}

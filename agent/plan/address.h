@@ -66,4 +66,8 @@ struct prefix prefix_masked(const struct prefix *prefix);
 /* Loopback, unspecified, multicast, broadcast, IPv6 or IPv4 link-local. */
 bool address_is_special(const struct address *address);
 
+/* Neither special nor of a private range (RFC 1918, 6598, 4193): one that the
+ * whole internet may know. */
+bool address_is_public(const struct address *address);
+
 #endif

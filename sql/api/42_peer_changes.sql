@@ -366,6 +366,11 @@ BEGIN
     THEN
         RETURN api_1._refuse(409, 'conflict', 'The server keeps the key of this peer.');
     END IF;
+    -- their configuration names this key, and nothing tells them of another
+    IF EXISTS (SELECT FROM goconnect.peers p WHERE p.via = peer) THEN
+        RETURN api_1._refuse(409, 'conflict',
+            'Devices without an agent know this gateway by its key: take the offer back first.');
+    END IF;
     RETURN NULL;
 END
 $$;

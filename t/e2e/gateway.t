@@ -223,8 +223,12 @@ subtest 'off' => sub {
 };
 
 subtest 'the gateway\'s membership ends' => sub {
-    $gate->json('gateway', 'on');
-    ok defined $host->reaches($bob->address, 30), 'on again';
+    my $told = $gate->json('gateway', 'on', 'lan', '--endpoint', '203.0.113.9:4242');
+    is $told->{endpoints}[0], '203.0.113.9:4242', 'on again, behind a router that forwards';
+    ok defined $gate->await(sub { (config())[1] =~ /^Endpoint = 203\.0\.113\.9:4242$/m }),
+        'which the configuration names';
+    ok defined $host->reaches($bob->address, 30), 'the phone, which was there before, needs none';
+    is +($gate->cli('gateway', 'on', 'lan', '--endpoint', 'example.org:1'))[0], 2, 'not a name';
     $gate->leave('lan');
     ok defined $bob->await(sub { carrier($bob) eq '' }), 'it left: bob carries the phone no more';
     unlike table(), qr/drop/, 'no rules are left';

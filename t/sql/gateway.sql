@@ -122,6 +122,8 @@ SELECT t.patch(:'box', :'p_box', '{"gateway_offered": true}') \g /dev/null
 SELECT (api_1.devices_create(:'owner', jsonb_build_object('name', 'Pad', 'platform', 'ios', 'agent', false, 'public_key', t.key('pad')))).body #>> '{device,id}' AS pad \gset
 SELECT * FROM api_1.peers_create(:'owner', :'lan', t.made(:'pad', 'padkey')) \gset r_
 SELECT is(:'r_body'::json ->> 'via', :'p_box', 'who comes later goes by the gateway at once');
+SELECT is(t.said(api_1.peers_rotate(:'box', :'p_box', jsonb_build_object('public_key', t.key('rotated')))), '409 conflict', 'its key stays, which they know it by');
+SELECT is(t.said(api_1.peers_rotate(:'nas', :'p_nas', jsonb_build_object('public_key', t.key('rotated')))), '200', '... others may rotate theirs');
 SELECT * FROM api_1.networks_leave(:'admin', :'lan') \gset r_
 SELECT is(:r_status, 204, 'the gateway''s user leaves');
 SELECT is((SELECT string_agg(e ->> 'name' || ':' || coalesce(e ->> 'via', '-'), ' ' ORDER BY e ->> 'name') FROM json_array_elements(:'r_events'::json) v, json_array_elements(v #> '{data,upsert}') e WHERE v ->> 'type' = 'netmap_delta'), 'handy:- pad:-', '... and the same delta says that the phones have none');

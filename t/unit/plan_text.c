@@ -338,3 +338,30 @@ Test(desired, aliases_go_in_and_out)
         "goconnect:abcdef01-2345-4789-8abc-def01234567 ", back));
     cr_assert_not(desired_alias_parse("", back));
 }
+
+
+Test(address, public_ones_are_for_the_whole_internet)
+{
+    static const char *const public[] = {
+        "192.0.2.1",   "11.0.0.1",    "172.32.0.1",   "100.128.0.1",
+        "192.169.0.1", "2001:db8::1", "172.15.255.1", "9.255.255.255"};
+    static const char *const private[] = {
+        "10.0.0.1",   "172.16.0.1",  "172.31.255.255", "192.168.1.1",
+        "100.64.0.1", "100.127.0.1", "fd00::1",        "fc00::1",
+        "127.0.0.1",  "169.254.1.1", "fe80::1",        "::1"};
+    struct address address;
+    size_t i;
+
+    for (i = 0; i < sizeof(public) / sizeof(public[0]); i++) {
+        cr_assert(address_parse(public[i], &address), "%s", public[i]);
+        cr_expect(address_is_public(&address), "%s", public[i]);
+    }
+
+    for (i = 0; i < sizeof(private) / sizeof(private[0]); i++) {
+        cr_assert(address_parse(private[i], &address), "%s", private[i]);
+        cr_expect_not(address_is_public(&address), "%s", private[i]);
+    }
+
+    memset(&address, 0, sizeof(address));
+    cr_expect_not(address_is_public(&address));
+}
