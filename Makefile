@@ -34,7 +34,7 @@ AGENT_SRC := $(filter-out $(MAINS),$(wildcard agent/*/*.c)) $(CORE_SRC)
 UNIT_SRC  := $(wildcard t/unit/*.c)
 obj        = $(patsubst %.c,$(B)/obj/%.o,$(1))
 UNITS     := $(patsubst t/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
-AGENT     := $(B)/goconnectd $(B)/goconnect $(B)/drivers/backend
+AGENT     := $(B)/goconnectd $(B)/goconnect $(B)/drivers/backend $(B)/drivers/netmap
 C_FILES    = $(shell find ngx_goconnect_module agent t -name '*.[ch]')
 
 .DEFAULT_GOAL := help

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "plan/netmap_parse.h"
+#include "plan/netmap_parts.h"
 
 
 typedef const struct netmap_peer *netmap_ref;
@@ -14,6 +15,7 @@ netmap_destroy(struct netmap *map)
 {
     if (map != NULL) {
         free(map->peers);
+        netmap_parts_clear(map);
         free(map);
     }
 }
@@ -218,8 +220,13 @@ netmap_begin(const json_t *data, struct error *error)
         return NULL;
     }
 
-    if (netmap_parse_network(json_object_get(data, "network"), map, error) !=
-        0) {
+    if (json_object_get(data, "network") == NULL) {
+        (void) error_set(error, ERROR_INVALID, "the netmap has no network");
+        netmap_destroy(map);
+        return NULL;
+    }
+
+    if (netmap_parts_take(map, data, error) != 0) {
         netmap_destroy(map);
         return NULL;
     }
@@ -418,8 +425,9 @@ netmap_copy(const struct netmap *map, struct error *error)
     copy->peer_count = 0;
     copy->peer_room = 0;
 
-    if (netmap_reserve(copy, map->peer_count, error) != 0) {
-        free(copy);
+    if (netmap_parts_copy(copy, map, error) != 0 ||
+        netmap_reserve(copy, map->peer_count, error) != 0) {
+        netmap_destroy(copy);
         return NULL;
     }
 
@@ -465,7 +473,8 @@ netmap_delta(struct netmap *map, const json_t *data, struct error *error)
 
     copy = netmap_copy(map, error);
 
-    if (copy == NULL || netmap_change(copy, remove, upsert, error) != 0) {
+    if (copy == NULL || netmap_parts_take(copy, data, error) != 0 ||
+        netmap_change(copy, remove, upsert, error) != 0) {
         netmap_destroy(copy);
         return NETMAP_INVALID;
     }

@@ -21,6 +21,48 @@
 #define NETMAP_ENDPOINTS_MAX 8 /* docs/protocol.md, Objects */
 #define NETMAP_PEERS_MAX 16384
 #define NETMAP_PARTS_MAX 4096
+#define NETMAP_RULES_MAX 128
+#define NETMAP_RELAYS_MAX 64
+#define NETMAP_PORTS_MAX 64
+#define NETMAP_SELECTOR_SIZE 68 /* "tag:" and a label, "peer:" and an id */
+#define NETMAP_URL_SIZE 2049
+#define NETMAP_DOMAIN_SIZE 254 /* RFC 1035, 2.3.4, as text */
+#define NETMAP_MTU_MIN 1280    /* RFC 8200, 5 */
+#define NETMAP_MTU_MAX 9000
+
+/* How the network behaves; all zero is the default. */
+struct netmap_settings {
+    uint32_t mtu; /* of the interfaces; 0: ours to choose */
+    bool no_birthday_punching;
+    uint16_t reflector_ports[NETMAP_PORTS_MAX];
+    size_t reflector_port_count;
+};
+
+struct netmap_relay {
+    char id[NETMAP_ID_SIZE];
+    char name[NETMAP_NAME_SIZE];
+    struct address address4; /* ADDRESS_NONE if there is none */
+    struct address address6;
+    uint16_t port;
+    char url[NETMAP_URL_SIZE]; /* the WebSocket way in, or "" */
+};
+
+enum netmap_protocol {
+    NETMAP_ANY = 0,
+    NETMAP_TCP,
+    NETMAP_UDP,
+    NETMAP_ICMP
+};
+
+/* The first rule that matches decides; where none does, all is allowed. */
+struct netmap_rule {
+    bool allow;
+    char source[NETMAP_SELECTOR_SIZE]; /* core/gc_rule.h says of what form */
+    char destination[NETMAP_SELECTOR_SIZE];
+    enum netmap_protocol protocol;
+    uint16_t port_first; /* 0: every port */
+    uint16_t port_last;
+};
 
 struct netmap_peer {
     char id[NETMAP_ID_SIZE];
@@ -48,6 +90,12 @@ struct netmap {
     char slug[NETMAP_LABEL_SIZE];
     struct prefix cidr;
     struct prefix cidr6; /* ADDRESS_NONE if there is none */
+    struct netmap_settings settings;
+    char domain[NETMAP_DOMAIN_SIZE]; /* of the peers' names, or "" */
+    struct netmap_rule *rules;
+    size_t rule_count;
+    struct netmap_relay *relays;
+    size_t relay_count;
     int64_t version;
     bool complete;             /* the last part has arrived */
     int64_t parts;             /* parts taken so far */
@@ -78,7 +126,8 @@ enum netmap_result netmap_part(struct netmap **assembly, const json_t *data,
 
 /*
  * Applies one `netmap_delta` frame's data, all of it or (any other result
- * than NETMAP_DONE) nothing.
+ * than NETMAP_DONE) nothing.  What it has of `network`, `relays`, `dns` and
+ * `rules` replaces what was known.
  */
 enum netmap_result netmap_delta(struct netmap *map, const json_t *data,
                                 struct error *error);

@@ -6,11 +6,7 @@
 #include "core/gc_uuid.h"
 
 
-/*
- * The string member `name` of an object into size bytes.  Absent and null
- * give ""; false if it is of another type or too long.
- */
-static bool
+bool
 netmap_parse_text(const json_t *object, const char *name, char *text,
                   size_t size)
 {
@@ -290,15 +286,10 @@ netmap_parse_network(const json_t *json, struct netmap *map,
 }
 
 
-/* A peer and its place in the network. */
 int
-netmap_parse_peer(const struct netmap *map, const json_t *json,
-                  struct netmap_peer *peer, struct error *error)
+netmap_parse_place(const struct netmap *map, const struct netmap_peer *peer,
+                   struct error *error)
 {
-    if (netmap_parse_peer_fields(json, peer, error) != 0) {
-        return -1;
-    }
-
     if (!prefix_contains(&map->cidr, &peer->ip_address) ||
         (peer->ip6_address.family != ADDRESS_NONE &&
          !prefix_contains(&map->cidr6, &peer->ip6_address))) {
@@ -308,4 +299,17 @@ netmap_parse_peer(const struct netmap *map, const json_t *json,
     }
 
     return 0;
+}
+
+
+/* A peer and its place in the network. */
+int
+netmap_parse_peer(const struct netmap *map, const json_t *json,
+                  struct netmap_peer *peer, struct error *error)
+{
+    if (netmap_parse_peer_fields(json, peer, error) != 0) {
+        return -1;
+    }
+
+    return netmap_parse_place(map, peer, error);
 }

@@ -202,6 +202,8 @@ DECLARE
     old goconnect.tenants;
     new goconnect.tenants;
     errs json[];
+    nets uuid[];
+    evs api_1.event[];
 BEGIN
     r := api_1._user(ctx);
     IF r.status IS NOT NULL THEN
@@ -249,11 +251,20 @@ BEGIN
     RETURNING t.* INTO new;
     PERFORM api_1._audit(ctx, tenant, 'tenant.update', 'tenant', tenant,
                          api_1._changes(to_jsonb(old), to_jsonb(new)));
+    evs := ARRAY[api_1._event('tenant:' || tenant, 'tenant',
+        json_build_object('change', 'changed', 'tenant', api_1._tenant_object(tenant, NULL)))];
+    -- the names in all its networks end in the slug
+    IF new.slug <> old.slug THEN
+        nets := ARRAY(SELECT n.id FROM goconnect.networks n WHERE n.tenant_id = tenant
+                       ORDER BY n.id);
+        PERFORM api_1._lock_networks(nets);
+        evs := evs || ARRAY(SELECT api_1._event('network:' || x.id, 'netmap_delta',
+                                       api_1._delta_parts(x.id, 'dns'))
+                              FROM unnest(nets) WITH ORDINALITY AS x (id, place)
+                             ORDER BY x.place);
+    END IF;
     RETURN api_1._ok(200, api_1._tenant_object(tenant, ctx.user_id),
-        api_1._tenant_etag(tenant, ctx.user_id), NULL,
-        api_1._publish(ARRAY[api_1._event('tenant:' || tenant, 'tenant',
-            json_build_object('change', 'changed',
-                              'tenant', api_1._tenant_object(tenant, NULL)))]));
+        api_1._tenant_etag(tenant, ctx.user_id), NULL, api_1._publish(evs));
 END
 $$;
 

@@ -475,6 +475,293 @@ Test(netmap, what_is_kept_on_disk_comes_back)
 }
 
 
+/* The parts of a map besides its peers, as the server sends them. */
+static json_t *
+parts(const char *name)
+{
+    static const char text[] =
+        "{\"network\": {\"id\": \"" FIXTURE_NETWORK "\","
+        "\"name\": \"New\", \"slug\": \"new\", \"cidr\": \"10.64.0.0/10\","
+        "\"cidr6\": \"fd00:64::/64\", \"settings\": {\"mtu\": 1300,"
+        "\"birthday_punching\": false, \"reflector_ports\": [1, 65535],"
+        "\"of_tomorrow\": {}}},"
+        "\"relays\": [{\"id\": \"" FIXTURE_NETWORK "\", \"name\": \"fra\","
+        "\"address4\": \"127.0.0.1\", \"address6\": null, \"port\": 3478,"
+        "\"url\": \"wss://x/v1/relay\"}],"
+        "\"dns\": {\"domain\": \"new.acme.gc\"},"
+        "\"rules\": [{\"id\": \"x\", \"action\": \"allow\", \"source\": "
+        "\"any\","
+        "\"destination\": \"tag:web\", \"protocol\": \"tcp\","
+        "\"port_first\": 80, \"port_last\": 443},"
+        "{\"id\": \"y\", \"action\": \"deny\", \"source\": \"10.0.0.0/8\","
+        "\"destination\": \"role:admin\", \"protocol\": \"any\","
+        "\"port_first\": null, \"port_last\": null}]}";
+    json_t *all, *part;
+
+    all = json_loads(text, 0, NULL);
+    cr_assert_not_null(all);
+
+    if (name == NULL) {
+        return all;
+    }
+
+    part = json_incref(json_object_get(all, name));
+    json_decref(all);
+
+    return part;
+}
+
+
+/* A delta that changes no peer but this part; value is consumed. */
+static json_t *
+delta_of(long base, const char *name, json_t *value)
+{
+    json_t *data;
+
+    data = delta(base, base + 1, json_array(), json_array());
+    json_object_set_new(data, name, value);
+
+    return data;
+}
+
+
+static void
+check_parts(const struct netmap *map)
+{
+    char text[ADDRESS_TEXT];
+
+    cr_assert_str_eq(map->slug, "new");
+    cr_assert_eq(map->settings.mtu, 1300);
+    cr_assert(map->settings.no_birthday_punching);
+    cr_assert_eq(map->settings.reflector_port_count, 2);
+    cr_assert_eq(map->settings.reflector_ports[1], 65535);
+    cr_assert_str_eq(map->domain, "new.acme.gc");
+    cr_assert_eq(map->relay_count, 1);
+    cr_assert_str_eq(map->relays[0].name, "fra");
+    cr_assert_str_eq(address_format(&map->relays[0].address4, text),
+                     "127.0.0.1");
+    cr_assert_eq(map->relays[0].address6.family, ADDRESS_NONE);
+    cr_assert_eq(map->relays[0].port, 3478);
+    cr_assert_eq(map->rule_count, 2);
+    cr_assert(map->rules[0].allow);
+    cr_assert_str_eq(map->rules[0].destination, "tag:web");
+    cr_assert_eq(map->rules[0].protocol, NETMAP_TCP);
+    cr_assert_eq(map->rules[0].port_first, 80);
+    cr_assert_eq(map->rules[0].port_last, 443);
+    cr_assert_not(map->rules[1].allow);
+    cr_assert_str_eq(map->rules[1].source, "10.0.0.0/8");
+    cr_assert_eq(map->rules[1].protocol, NETMAP_ANY);
+    cr_assert_eq(map->rules[1].port_first, 0);
+}
+
+
+Test(netmap, a_map_has_more_than_peers)
+{
+    struct netmap *map, *back;
+    struct error error;
+    json_t *data;
+
+    data = fixture_part(0, 1, 5, fixture_peers(0, 3));
+    json_object_update_new(data, parts(NULL));
+    map = netmap_from_json(data, &error);
+    cr_assert_not_null(map, "%s", error.text);
+    json_decref(data);
+    check_parts(map);
+
+    /* on disk too */
+    data = netmap_to_json(map);
+    back = netmap_from_json(data, &error);
+    cr_assert_not_null(back, "%s", error.text);
+    json_decref(data);
+    check_parts(back);
+    netmap_destroy(back);
+    netmap_destroy(map);
+}
+
+
+Test(netmap, a_delta_replaces_one_part_and_leaves_the_others)
+{
+    static const char *const names[] = {"network", "relays", "dns", "rules"};
+    struct netmap *map;
+    json_t *data;
+    size_t i;
+
+    map = fixture_map(0, 3, 5);
+    cr_assert_eq(map->settings.mtu, 0);
+    cr_assert_str_eq(map->domain, "");
+
+    for (i = 0; i < 4; i++) {
+        cr_assert_eq(
+            change(map, delta_of((long) (5 + i), names[i], parts(names[i]))),
+            NETMAP_DONE);
+        cr_assert_eq(map->peer_count, 3);
+    }
+
+    check_parts(map);
+    cr_assert_str_eq(map->name, "New");
+
+    /* all at once, with a peer */
+    data = delta(9, 10, fixture_peers(3, 1), json_array());
+    json_object_update_new(data, parts(NULL));
+    cr_assert_eq(change(map, data), NETMAP_DONE);
+    check_parts(map);
+    cr_assert_eq(map->peer_count, 4);
+
+    /* and none of it */
+    cr_assert_eq(change(map, delta_of(10, "rules", json_array())), NETMAP_DONE);
+    cr_assert_eq(change(map, delta_of(11, "relays", json_array())),
+                 NETMAP_DONE);
+    cr_assert_eq(map->rule_count, 0);
+    cr_assert_eq(map->relay_count, 0);
+    cr_assert_eq(map->settings.mtu, 1300);
+    netmap_destroy(map);
+}
+
+
+/* A part with the member at this path, such as "/0/port", replaced. */
+static json_t *
+odd_part(const char *name, int item, const char *member, json_t *value)
+{
+    json_t *part, *object;
+
+    part = parts(name);
+    object = item < 0 ? part : json_array_get(part, (size_t) item);
+    json_object_set_new(object, member, value);
+
+    return part;
+}
+
+
+/* The first item of a part that is a list. */
+static json_t *
+first_of(const char *name)
+{
+    json_t *list, *item;
+
+    list = parts(name);
+    item = json_incref(json_array_get(list, 0));
+    json_decref(list);
+
+    return item;
+}
+
+
+static json_t *
+many(size_t count, json_t *item)
+{
+    json_t *list;
+    size_t i;
+
+    list = json_array();
+
+    for (i = 0; i < count; i++) {
+        json_array_append(list, item);
+    }
+
+    json_decref(item);
+
+    return list;
+}
+
+
+static json_t *
+odd_settings(const char *name, json_t *value)
+{
+    json_t *network;
+
+    network = parts("network");
+    json_object_set_new(json_object_get(network, "settings"), name, value);
+
+    return network;
+}
+
+
+Test(netmap, malformed_parts_are_refused_and_change_nothing)
+{
+    struct {
+        const char *name;
+        json_t *part;
+    } bad[] = {
+        {"network", json_null()},
+        {"network", odd_part("network", -1, "cidr", json_string("8.8.8.0/24"))},
+        /* the peers would be outside */
+        {"network",
+         odd_part("network", -1, "cidr", json_string("10.0.0.0/24"))},
+        {"network", odd_part("network", -1, "cidr6", json_null())},
+        {"network", odd_settings("mtu", json_integer(1279))},
+        {"network", odd_settings("mtu", json_integer(9001))},
+        {"network", odd_settings("mtu", json_string("1400"))},
+        {"network", odd_settings("birthday_punching", json_integer(1))},
+        {"network", odd_settings("reflector_ports", json_integer(1))},
+        {"network", odd_settings("reflector_ports", json_pack("[i]", 0))},
+        {"network", odd_settings("reflector_ports", json_pack("[i]", 65536))},
+        {"network", odd_settings("reflector_ports", json_pack("[s]", "1"))},
+        {"network", odd_settings("reflector_ports",
+                                 many(NETMAP_PORTS_MAX + 1, json_integer(1)))},
+        {"relays", json_object()},
+        {"relays", json_pack("[n]")},
+        {"relays", odd_part("relays", 0, "id", json_string("x"))},
+        {"relays", odd_part("relays", 0, "address4", json_string("::1"))},
+        {"relays", odd_part("relays", 0, "address6", json_string("1.2.3.4"))},
+        {"relays", odd_part("relays", 0, "port", json_integer(0))},
+        {"relays", odd_part("relays", 0, "port", json_null())},
+        {"relays", odd_part("relays", 0, "port", json_integer(65536))},
+        {"relays", odd_part("relays", 0, "url", json_integer(1))},
+        {"relays", many(NETMAP_RELAYS_MAX + 1, first_of("relays"))},
+        {"dns", json_array()},
+        {"dns", odd_part("dns", -1, "domain", json_integer(1))},
+        {"rules", json_null()},
+        {"rules", json_pack("[s]", "deny all")},
+        {"rules", odd_part("rules", 1, "action", json_string("drop"))},
+        {"rules", odd_part("rules", 1, "action", json_null())},
+        {"rules", odd_part("rules", 1, "source", json_null())},
+        {"rules", odd_part("rules", 1, "source", json_string("nobody"))},
+        {"rules", odd_part("rules", 1, "destination", json_string("tag:"))},
+        {"rules", odd_part("rules", 1, "protocol", json_string("sctp"))},
+        {"rules", odd_part("rules", 0, "port_first", json_null())},
+        {"rules", odd_part("rules", 0, "port_first", json_integer(444))},
+        {"rules", odd_part("rules", 0, "port_last", json_integer(65536))},
+        {"rules", many(NETMAP_RULES_MAX + 1, first_of("rules"))},
+    };
+    struct netmap *map;
+    json_t *data;
+    size_t i;
+
+    map = fixture_map(0, 3, 5);
+    data = delta(5, 6, json_array(), json_array());
+    json_object_update_new(data, parts(NULL));
+    cr_assert_eq(change(map, data), NETMAP_DONE);
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        cr_assert_eq(change(map, delta_of(6, bad[i].name, bad[i].part)),
+                     NETMAP_INVALID, "%zu", i);
+        cr_assert_eq(map->version, 6);
+        check_parts(map);
+    }
+
+    netmap_destroy(map);
+}
+
+
+Test(netmap, as_many_rules_and_relays_as_may_be)
+{
+    struct netmap *map;
+
+    map = fixture_map(0, 1, 5);
+    cr_assert_eq(
+        change(map,
+               delta_of(5, "rules", many(NETMAP_RULES_MAX, first_of("rules")))),
+        NETMAP_DONE);
+    cr_assert_eq(
+        change(map, delta_of(6, "relays",
+                             many(NETMAP_RELAYS_MAX, first_of("relays")))),
+        NETMAP_DONE);
+    cr_assert_eq(map->rule_count, NETMAP_RULES_MAX);
+    cr_assert_eq(map->relay_count, NETMAP_RELAYS_MAX);
+    netmap_destroy(map);
+}
+
+
 Test(netmap, a_torn_file_is_no_map)
 {
     struct error error;

@@ -812,6 +812,13 @@ Test(desired, devices_behind_a_gateway_ride_on_it)
         cr_assert_eq(desired->peers[i].endpoint.address.family, ADDRESS_NONE);
     }
 
+    cr_assert_eq(desired->mtu, DESIRED_MTU);
+    desired_destroy(desired);
+
+    /* the network's own MTU, if it has one */
+    map->settings.mtu = 1300;
+    desired = desired_create(map, &self, NULL, &error);
+    cr_assert_eq(desired->mtu, 1300);
     desired_destroy(desired);
 
     /* our own address must be of the network */
