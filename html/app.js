@@ -59,7 +59,8 @@ function App() {
   // the login page knows where to go back to
   useEffect(() => {
     if (!boot.signedIn && !route.public) {
-      const back = route.path === '/' ? '' : `?next=${encodeURIComponent(route.path)}`;
+      const to = location.pathname + location.search;
+      const back = to === '/' ? '' : `?next=${encodeURIComponent(to)}`;
       navigate(`/login${back}`, { replace: true });
     } else if (boot.ready && (route.name === 'login' || route.name === 'register')) {
       navigate(safeNext(route.query.get('next')), { replace: true });

@@ -11,6 +11,7 @@ const ROUTES = [
   ['accept', '/i/:code'],
   ['start', '/start'],
   ['devices', '/devices'],
+  ['device', '/device'],
   ['tenant', '/t/:tenant'],
   ['settings', '/t/:tenant/settings'],
   ['network', '/t/:tenant/n/:network'],

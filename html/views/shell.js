@@ -7,6 +7,7 @@ import { connection, useModel, useResource } from '/model.js';
 import { useStore } from '/store.js';
 import { t } from '/strings.js';
 import { Button, Loading } from '/ui.js';
+import { Device } from '/views/device.js';
 import { Devices } from '/views/devices.js';
 import { Home } from '/views/home.js';
 import { Network } from '/views/network.js';
@@ -85,6 +86,7 @@ function Page({ route, tenant, tenants, ...rest }) {
     case 'tenant': return html`<${Lounge} key=${tenant.id} tenant=${tenant} ...${rest} />`;
     case 'network': return html`<${Network} key=${route.network} id=${route.network} tenant=${tenant} ...${rest} />`;
     case 'settings': return html`<${Settings} key=${tenant.id} tenant=${tenant} ...${rest} />`;
+    case 'device': return html`<${Device} ...${rest} />`;
     case 'devices': return html`<${Devices} ...${rest} />`;
     case 'start': return html`<${Start} ...${rest} />`;
     default: return html`<${Unknown} ...${rest} />`;

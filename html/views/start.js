@@ -1,10 +1,10 @@
-// First steps: the two commands that put a device on a network.
+// First steps: the command, and the code that it shows.
 
 import { html, useEffect, useState } from '/lib/preact.js';
 import { load, resource, useModel, useResource } from '/model.js';
 import { useRoute } from '/router.js';
 import { t } from '/strings.js';
-import { Command, Field, Loading } from '/ui.js';
+import { Command, Field, Link, Loading } from '/ui.js';
 import { DeviceList, useDevices } from '/views/devices.js';
 import { Head } from '/views/page.js';
 
@@ -12,7 +12,7 @@ const TENANTS_MAX = 20;               // whose networks are looked up
 
 
 // All networks that one could put a device on: [{tenant, network}]
-function useNetworks() {
+export function useNetworks() {
   const tenants = useResource('tenants').items.filter((tenant) => tenant.role)
     .slice(0, TENANTS_MAX);
   const res = useModel((s) => s.res);
@@ -51,8 +51,8 @@ export function Start(rest) {
               onChange=${(event) => choose(event.currentTarget.value)}
               options=${networks.map(({ tenant, network }) => [network.id,
                 t('start.network.name', { network: network.name, tenant: tenant.name })])} />`}
-          <${Command} text=${`sudo goconnect join ${one ? `${one.tenant.slug}/${one.network.slug}` : 'LINK'}`} />
-          <p class="muted">${t(one ? 'start.step.2.text' : 'start.step.2.link')}</p></li>
+          <p><${Link} tone="primary" href=${one ? `/device?network=${one.network.id}` : '/device'}>${t('device.title')}</></p>
+          <p class="muted">${t(one ? 'start.step.2.text' : 'start.step.2.none')}</p></li>
       </ol>
       <h2>${t('start.done')}</h2>
       ${devices.status !== 'ready' ? html`<${Loading} />`
