@@ -479,6 +479,21 @@ sub api {
         return problem($c, 401, 'invalid_refresh_token', 'Log in again.') if !$device || $m->{set}{refuse};
         return $c->render(json => { user_id => $user->{id}, session_id => uuid('s'), device_id => undef, tokens($device) });
     }
+    return enrolled($c, $body) if $path eq '/v1/auth/enroll';
+    if ($path eq '/v1/auth/device/code') {
+        $m->{asks} = $body;
+        my $base = $c->req->url->base;
+        return $c->render(json => { device_code => 'secret', user_code => 'ABCD-EFGH',
+            verification_uri => 'http://plane.test/device', interval => 1,
+            verification_uri_complete => 'http://plane.test/device?code=ABCD-EFGH',
+            expires_in => $m->{set}{expires_in} // 600 });
+    }
+    if ($path eq '/v1/auth/device/token') {
+        # what the test has listed, one a question; then it is pending for ever
+        my $next = shift @{ $m->{set}{polls} // [] } // 'authorization_pending';
+        return enrolled($c, $m->{asks}) if $next eq 'ok';
+        return problem($c, $next =~ /^database/ ? 503 : 400, $next);
+    }
     return problem($c, 401, 'invalid_token', 'Log in.') if !$who || $m->{set}{refuse};
 
     return $c->rendered(204) if $path eq '/v1/auth/logout';
@@ -526,6 +541,20 @@ sub api {
         }
     }
     return problem($c, 404, 'not_found', "nothing at $method $path");
+}
+
+# A device that came by a key or a code, with all networks.
+sub enrolled {
+    my ($c, $body) = @_;
+    my $id = uuid('device ' . ++$m->{serial});
+    my $user = { id => uuid('service'), username => 'device-farm' };
+    return problem($c, 401, 'invalid_key', 'There is no such enrolment key.')
+        if exists $body->{key} && $body->{key} ne 'gce_good';
+    $m->{devices}{$id} = { id => $id, user_id => $user->{id}, name => $body->{name},
+        platform => $body->{platform}, public_key => $body->{public_key} };
+    return $c->render(status => 201, json => { device => $m->{devices}{$id}, user => $user,
+        session_id => uuid($id), tokens($id),
+        networks => [ map { public($_) } sort { $a->{name} cmp $b->{name} } values %{ $m->{networks} } ] });
 }
 
 sub public {
