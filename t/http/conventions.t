@@ -13,13 +13,14 @@ use Test::More;
 
 my $ORIGIN = 'https://app.example';
 my $s = GoConnect::Server->start(workers => 2, http => "goconnect_cors_origin $ORIGIN;");
-my $w = GoConnect::World->new($s);
+my $w = GoConnect::World->new($s, excluded => 1);
 my $home = $w->{home};
 my $UNKNOWN = '00000000-0000-4000-8000-000000000000';
 
 # Without an ETag: what is no resource with a version.
 my %no_etag = map { $_ => 1 } qw(healthz readyz metrics info openapi invites_preview
-    auth_device_get devices_netmap peers_config);
+    auth_device_get devices_netmap peers_config networks_mesh
+    admin_stats);
 
 # Without If-Match: what has no version that anybody could have read.
 my %no_match = map { $_ => 1 } qw(invites_delete enrollment_keys_delete);
@@ -31,6 +32,7 @@ my %id = (
     tenants  => sub { $home->{tenant} },
     networks => sub { $home->{network} },
     members  => sub { $home->{user} },
+    users    => sub { $home->{user} },
     devices  => sub { $home->{device} },
     peers    => sub { $home->{peer} },
     invites  => sub { $_[0] eq 'code' ? $home->{code} : $home->{invite} },
@@ -60,6 +62,7 @@ sub path_values {
 sub caller_of {
     my ($route) = @_;
     return 'nobody' if $route->{credential} eq 'NONE';
+    return 'server admin' if $route->{path} =~ m{^/v1/admin/};
     return $route->{path} =~ m{^/v1/(?:devices|peers)/} ? 'member' : 'owner';
 }
 
