@@ -47,8 +47,12 @@ ngx_goconnect_http_cache_add(ngx_goconnect_http_cache_key_t *key,
     }
 
     key->text[key->len++] = (u_char) len;
-    ngx_memcpy(key->text + key->len, data, len);
-    key->len += len;
+
+    /* what is absent is no memory at all */
+    if (len > 0) {
+        ngx_memcpy(key->text + key->len, data, len);
+        key->len += len;
+    }
 }
 
 
