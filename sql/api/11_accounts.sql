@@ -207,7 +207,9 @@ BEGIN
     evs := api_1._end_sessions(ctx.user_id, ctx.session_id,
         CASE WHEN with_devices THEN 'sessions' ELSE 'people' END, 'password_changed');
     PERFORM api_1._audit(ctx, NULL, 'user.password', 'user', ctx.user_id,
-                         jsonb_build_object('devices', with_devices));
+        api_1._changes(jsonb_build_object('password_hash', u.password_hash),
+                       jsonb_build_object('password_hash', body ->> 'password_hash'))
+        || jsonb_build_object('devices', with_devices));
     RETURN api_1._ok(204, events => api_1._publish(evs));
 END
 $$;
@@ -255,7 +257,8 @@ BEGIN
      WHERE u.id = account;
     evs := api_1._end_sessions(account, NULL, 'sessions', 'password_changed');
     ctx.user_id := account;
-    PERFORM api_1._audit(ctx, NULL, 'user.password_reset', 'user', account);
+    PERFORM api_1._audit(ctx, NULL, 'user.password_reset', 'user', account,
+        api_1._changes('{"password_hash": "old"}', '{"password_hash": "new"}'));
     RETURN api_1._ok(204, events => api_1._publish(evs));
 END
 $$;
@@ -311,7 +314,9 @@ BEGIN
         RETURN api_1._not_found();
     END IF;
     evs := api_1._end_session(session, ctx.user_id, s.device_id, 'ended');
-    PERFORM api_1._audit(ctx, NULL, 'session.end', 'session', session);
+    PERFORM api_1._audit(ctx, NULL, 'session.end', 'session', session,
+        api_1._changes(jsonb_build_object('user_id', ctx.user_id, 'device_id', s.device_id),
+                       NULL));
     RETURN api_1._ok(204, events => api_1._publish(evs));
 END
 $$;

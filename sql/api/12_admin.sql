@@ -305,7 +305,8 @@ BEGIN
     VALUES (api_1._hash(body ->> 'token_hash'), account, ctx.user_id,
             now() + interval '24 hours')
     RETURNING l.expires_at INTO until;
-    PERFORM api_1._audit(ctx, NULL, 'user.reset_link', 'user', account);
+    PERFORM api_1._audit(ctx, NULL, 'user.reset_link', 'user', account,
+        api_1._changes(NULL, jsonb_build_object('expires_at', until)));
     RETURN api_1._ok(201, json_build_object('expires_at', until));
 END
 $$;
