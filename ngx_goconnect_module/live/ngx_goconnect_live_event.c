@@ -37,6 +37,23 @@ ngx_goconnect_event_parse(gc_slice_t text, ngx_goconnect_event_t *event)
 }
 
 
+/* what only the staff is told of is a change of the same */
+static void
+ngx_goconnect_event_advance_staff(gc_slice_t topic)
+{
+    static const char staff[] = "/staff";
+    size_t len;
+
+    len = sizeof(staff) - 1;
+
+    if (topic.len > len &&
+        ngx_memcmp(topic.data + topic.len - len, staff, len) == 0) {
+        topic.len -= len;
+        ngx_goconnect_cache_advance(topic, 0);
+    }
+}
+
+
 /*
  * Ends what is cached of a topic.  A message is in no answer that is cached;
  * what becomes of a membership changes what its user may, wherever it is told.
@@ -57,6 +74,7 @@ ngx_goconnect_event_advance(const ngx_goconnect_event_t *event)
                                        user.len);
     }
 
+    ngx_goconnect_event_advance_staff(event->topic);
     ngx_goconnect_cache_advance(event->topic, event->seq);
 }
 

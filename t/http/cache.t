@@ -253,6 +253,12 @@ subtest 'own writes' => sub {
         return $made->{id};
     }, sub { my $id = $_[2]; grep { $_->{id} eq $id } @{ $_[0]{items} } });
 
+    written('routes that a peer offers, read by somebody else', $ada, $path{peers}, sub {
+        my ($worker, $n) = @_;
+        is +(ask($worker, PATCH => "/v1/peers/$peer{bob}{id}", { routes => ["10.77.$n.0/24"] },
+            token => $bob->{token}))[0], 200, 'offered';
+    }, sub { grep { "@{ $_->{offered_routes} }" eq "10.77.$_[1].0/24" } @{ $_[0]{items} } });
+
     written('and its end', $ada, $path{peers}, sub {
         my ($worker, $n) = @_;
         my ($gone) = grep { $_->{name} eq "new-$n" }
