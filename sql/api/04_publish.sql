@@ -59,7 +59,9 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 -- Advances the topics, stores the events, and returns their finished frames in
--- the order that they were given in. Topics are locked in the order of their
+-- the order that they were given in, but what revokes comes first: a worker that
+-- hears of the change has dropped the subscriptions that end before it hands on
+-- anything that was said after it. Topics are locked in the order of their
 -- ids by the one INSERT, and stay locked until the commit: so a topic's seq has
 -- no gap and follows the commits. A netmap_delta gets its versions here; the
 -- caller holds the lock of its network's row.
@@ -81,9 +83,11 @@ BEGIN
     END IF;
 
     WITH e AS (
-        SELECT u.ord, u.topic, u.kind, u.data,
-               row_number() OVER (PARTITION BY u.topic ORDER BY u.ord) AS place
-          FROM unnest(evs) WITH ORDINALITY AS u (topic, kind, data, ord)
+        SELECT v.ord, v.topic, v.kind, v.data,
+               row_number() OVER (PARTITION BY v.topic ORDER BY v.ord) AS place
+          FROM (SELECT row_number() OVER (ORDER BY u.kind <> 'revoked', u.ord) AS ord,
+                       u.topic, u.kind, u.data
+                  FROM unnest(evs) WITH ORDINALITY AS u (topic, kind, data, ord)) v
     ), want AS (
         SELECT e.topic, count(*) AS n FROM e GROUP BY e.topic
     ), t AS (
