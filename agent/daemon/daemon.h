@@ -41,6 +41,7 @@ typedef struct {
     int64_t expires_at; /* loop_now() */
     http_t *refreshing;
     device_call_t *calls; /* all that are under way */
+    char subnets[2048];   /* as told (subnets.c) */
 } device_t;
 
 typedef enum {

@@ -185,6 +185,7 @@ device_enroll(daemon_t *daemon, const json_t *request, err_t *err)
     daemon_secret(&device->refresh_token,
                   daemon_text(request, "refresh_token"));
     device_set_access(device, request);
+    device->subnets[0] = '\0';
     device->enrolled = 1;
 
     return device_write(daemon, err);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "daemon/device.h"
+#include "daemon/subnets.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
 #include "daemon/wire_local.h"
@@ -202,7 +203,8 @@ member_post(member_t *member)
 
     member->posting =
         device_call(member->daemon, "POST", path,
-                    json_pack("{s:s, s:o}", "public_key", key, "endpoints",
-                              wire_local_endpoints(member->daemon, member)),
+                    json_pack("{s:s, s:o, s:o}", "public_key", key, "endpoints",
+                              wire_local_endpoints(member->daemon, member),
+                              "subnets", subnets_list(member->daemon)),
                     member_posted, member);
 }

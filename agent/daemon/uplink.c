@@ -6,6 +6,7 @@
 #include "daemon/device.h"
 #include "daemon/frame.h"
 #include "daemon/member.h"
+#include "daemon/subnets.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -374,6 +375,7 @@ uplink_hello(uplink_t *uplink, const json_t *data)
 
     uplink_endpoints(uplink);
     uplink_paths(uplink);
+    subnets_tell(uplink->daemon);
 }
 
 

@@ -1,6 +1,7 @@
 #include "daemon/wire_local.h"
 
 #include "base/log.h"
+#include "daemon/subnets.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
 
@@ -48,6 +49,7 @@ wire_local_settled(void *arg)
     if (wire_local_read(wire)) {
         log_info("this machine's addresses changed");
         uplink_nudge(wire->daemon->uplink);
+        subnets_tell(wire->daemon);
     }
 
     wire_sync(wire->daemon);

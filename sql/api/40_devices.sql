@@ -183,15 +183,16 @@ END
 $$;
 
 -- Makes these the local networks of a device, whose row is locked; NULL leaves
--- them. They are part of the device, so it gets a new version.
-CREATE FUNCTION api_1._set_subnets(ctx api_1.ctx, device uuid, list cidr[]) RETURNS void
+-- them. They are part of the device, so it gets a new version, and is told.
+-- True if they are others than before.
+CREATE FUNCTION api_1._set_subnets(ctx api_1.ctx, device uuid, list cidr[]) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
     was cidr[] := ARRAY(SELECT s.subnet FROM goconnect.device_subnets s
                          WHERE s.device_id = device ORDER BY s.subnet);
 BEGIN
     IF list IS NULL OR list = was THEN
-        RETURN;
+        RETURN false;
     END IF;
     DELETE FROM goconnect.device_subnets s
      WHERE s.device_id = device AND NOT s.subnet = ANY (list);
@@ -202,6 +203,7 @@ BEGIN
     PERFORM api_1._audit(ctx, NULL, 'device.subnets', 'device', device,
         api_1._changes(jsonb_build_object('subnets', to_jsonb(was)),
                        jsonb_build_object('subnets', to_jsonb(list))));
+    RETURN true;
 END
 $$;
 
@@ -241,6 +243,7 @@ DECLARE
     new goconnect.devices;
     errs json[];
     subnets cidr[];
+    moved boolean;
     evs api_1.event[];
 BEGIN
     r := api_1._any(ctx);
@@ -276,8 +279,8 @@ BEGIN
         PERFORM api_1._audit(ctx, NULL, 'device.update', 'device', device,
                              api_1._changes(to_jsonb(old), to_jsonb(new)));
     END IF;
-    PERFORM api_1._set_subnets(ctx, device, subnets);
-    IF new.id IS NOT NULL THEN
+    moved := api_1._set_subnets(ctx, device, subnets);
+    IF moved OR new.id IS NOT NULL THEN
         evs := api_1._self_events(ARRAY[device]);
     END IF;
     RETURN (SELECT api_1._ok(200, api_1._device_with_warnings(device), api_1._etag(d.rev), NULL,

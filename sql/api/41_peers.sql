@@ -305,8 +305,11 @@ BEGIN
            AND old.name = coalesce(body ->> 'name', old.name)
            AND (NOT body ? 'endpoints' OR old.endpoints = e.list)
         THEN
-            PERFORM api_1._set_subnets(ctx, device, subnets);
-            RETURN api_1._ok(200, api_1._peer_with_warnings(peer), api_1._etag(old.rev));
+            IF api_1._set_subnets(ctx, device, subnets) THEN
+                evs := api_1._self_events(ARRAY[device]);
+            END IF;
+            RETURN api_1._ok(200, api_1._peer_with_warnings(peer), api_1._etag(old.rev),
+                             events => api_1._publish(evs));
         END IF;
         UPDATE goconnect.peers p
            SET public_key = wg_key,

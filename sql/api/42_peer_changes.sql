@@ -253,12 +253,10 @@ BEGIN
         RETURN api_1._ok(200, api_1._peer_object(peer), api_1._etag(old.rev));
     END IF;
 
-    IF (new.name, new.tags, new.routes, new.gateway)
-       IS DISTINCT FROM (old.name, old.tags, old.routes, old.gateway)
-    THEN
-        evs := evs || api_1._event('network:' || a.network_id, 'netmap_delta',
-            api_1._delta(a.network_id, changed || peer, '{}'));
-    END IF;
+    -- also where the map stays the same: what is kept of the network's peers
+    -- is renewed by an event
+    evs := evs || api_1._event('network:' || a.network_id, 'netmap_delta',
+        api_1._delta(a.network_id, changed || peer, '{}'));
     -- what is offered is for those who approve it
     IF (new.offered_routes, new.gateway_offered)
        IS DISTINCT FROM (old.offered_routes, old.gateway_offered)

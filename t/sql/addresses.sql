@@ -191,6 +191,7 @@ SELECT is(t.value(api_1.devices_get(:'roamer', t.id(:'roamer')), 'subnets'), '["
 SELECT rev AS rev FROM goconnect.devices WHERE id = t.id(:'roamer') \gset
 SELECT * FROM api_1.devices_update(:'roamer', t.id(:'roamer'), '{"subnets": ["192.168.1.0/24", "fd00:1::/64"]}') \gset r_
 SELECT is(:'r_body'::json ->> 'warnings', '[]', 'it moves: no warning');
+SELECT is(t.events((:r_status, :'r_body', NULL, NULL, :'r_events')::api_1.reply), 'self@device', '... told to itself');
 SELECT is(:'r_etag'::text, '"' || (:rev + 1) || '"', '... a new version');
 SELECT is((api_1.devices_update(:'roamer', t.id(:'roamer'), '{"subnets": ["fd00:1::/64", "192.168.1.0/24"]}')).etag, :'r_etag', '... the same again is none');
 SELECT is(t.said(api_1.devices_update(:'roamer', t.id(:'roamer'), '{"subnets": [], "name": "x"}')), '403 user_session_required', 'a device does not name itself');
@@ -199,6 +200,7 @@ SELECT is(t.said(api_1.devices_update(:'roamer', t.id(:'roamer'), jsonb_build_ob
   FROM (VALUES ('["0.0.0.0/0"]', 'subnets:invalid'), ('["::/0"]', 'subnets:invalid'), ('["10.0.0.1/8"]', 'subnets[0]:invalid'), ('"x"', 'subnets:invalid')) v (s, e);
 SELECT is((SELECT json_array_length((api_1.devices_update(:'member', t.id(:'roamer'), jsonb_build_object('subnets', jsonb_build_array(cidr6, '10.0.0.0/8')))).body -> 'warnings') FROM goconnect.networks WHERE id = :'lan'), 2, 'its user may tell; both families are looked at');
 SELECT is(t.value(api_1.peers_create(:'roamer', :'lan', jsonb_build_object('public_key', t.key('roam'), 'subnets', '[]'::jsonb)), 'warnings'), '[]', 'posted again with none');
+SELECT is(t.events(api_1.peers_create(:'roamer', :'lan', jsonb_build_object('public_key', t.key('roam'), 'subnets', '["10.3.0.0/24"]'::jsonb))), 'self@device', '... with others');
 
 -- relays
 INSERT INTO goconnect.relays (name, address4, address6, url, enabled) VALUES ('b', '203.0.113.5', '2001:db8::5', 'wss://b/v1/relay', true), ('a', '203.0.113.4', NULL, NULL, true), ('off', NULL, NULL, NULL, false);

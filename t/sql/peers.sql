@@ -60,7 +60,7 @@ DELETE FROM goconnect.tags WHERE name LIKE 'n%';
 SELECT * FROM api_1.peers_update(:'box', :'boxp', '{"routes": ["192.168.5.0/24", "fd00:5::/64", "0.0.0.0/0", "192.168.5.0/24"]}') \gset r_
 SELECT is(:'r_body'::json ->> 'offered_routes', '["0.0.0.0/0","192.168.5.0/24","fd00:5::/64"]', 'offered');
 SELECT is(:'r_body'::json ->> 'routes', '[]', '... not approved');
-SELECT is(t.events((:r_status, :'r_body', :'r_etag', NULL, :'r_events')::api_1.reply), 'peer@network/staff', '... which staff hears, and no member');
+SELECT is(t.events((:r_status, :'r_body', :'r_etag', NULL, :'r_events')::api_1.reply), 'netmap_delta@network peer@network/staff', '... which staff hears, and the map has a step');
 SELECT is(t.said(api_1.peers_update(:'admin', :'boxp', '{"approved_routes": ["192.168.6.0/24"]}')), '422 invalid_fields approved_routes:unknown', 'what is not offered is not approved');
 SELECT * FROM api_1.peers_update(:'admin', :'boxp', '{"approved_routes": ["192.168.5.0/24", "fd00:5::/64"]}') \gset r_
 SELECT is(:'r_body'::json ->> 'routes', '["192.168.5.0/24","fd00:5::/64"]', 'approved');
@@ -81,7 +81,7 @@ SELECT is(t.said(api_1.peers_update(:'box', :'boxp', '{"routes": []}')), '200', 
 
 -- gateway
 SELECT is(t.said(api_1.peers_update(:'admin', :'boxp', '{"gateway": true}')), '422 invalid_fields gateway:invalid', 'no gateway that does not offer itself');
-SELECT is(t.events(api_1.peers_update(:'box', :'boxp', '{"gateway_offered": true}')), 'peer@network/staff', 'it offers itself');
+SELECT is(t.events(api_1.peers_update(:'box', :'boxp', '{"gateway_offered": true}')), 'netmap_delta@network peer@network/staff', 'it offers itself');
 SELECT is(t.value(api_1.peers_update(:'admin', :'boxp', '{"gateway": true}'), 'gateway'), 'true', 'and is made one');
 SELECT is(t.said(api_1.peers_update(:'admin', :'deskp', '{"gateway_offered": true, "gateway": false}')), '200', 'another one');
 SELECT * FROM api_1.peers_update(:'admin', :'deskp', '{"gateway": true}') \gset r_

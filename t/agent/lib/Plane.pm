@@ -502,6 +502,11 @@ sub api {
         $m->{devices}{$id} = { id => $id, user_id => $user->{id}, %$body };
         return $c->render(status => 201, json => { device => $m->{devices}{$id}, session_id => uuid($id), tokens($id) });
     }
+    if ($method eq 'PATCH' && $path =~ m{^/v1/devices/(.+)}) {
+        my $device = $m->{devices}{$1} or return problem($c, 404, 'not_found', 'No such device.');
+        $device->{subnets} = $body->{subnets};
+        return $c->render(json => { %$device, warnings => [] });
+    }
     if ($method eq 'DELETE' && $path =~ m{^/v1/devices/(.+)}) {
         my $id = $1;
         delete $m->{devices}{$id};

@@ -1,0 +1,14 @@
+/* The local networks that this device sits in, told to the server. */
+
+#ifndef GC_DAEMON_SUBNETS_H
+#define GC_DAEMON_SUBNETS_H
+
+#include "daemon/daemon.h"
+
+/* A new list for `subnets`, or NULL when memory is out. */
+json_t *subnets_list(daemon_t *daemon);
+
+/* Tells them, if they are not those that were told. */
+void subnets_tell(daemon_t *daemon);
+
+#endif
