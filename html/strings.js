@@ -145,6 +145,7 @@ const EN = {
   'members.pending': 'Invited',
   'members.empty': 'Nobody here yet.',
   'members.you': 'you',
+  'members.service': 'devices of a key',
   'members.add': 'Add by username',
   'members.add.text': 'They accept in their own dashboard.',
   'members.add.role': 'Role',

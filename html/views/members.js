@@ -32,7 +32,8 @@ export function Members({ of, me }) {
         <li key=${member.user_id} class=${`person ${name}`}>
           <span class="with-dot"><${Avatar} name=${member.username} id=${member.user_id} />
             ${name !== 'pending' && html`<${Dot} on=${member.online} />`}</span>
-          <span class="person-name">${member.username}${member.user_id === me.id && html`${' '}<small>${t('members.you')}</small>`}</span>
+          <span class="person-name">${member.username}${member.user_id === me.id && html`${' '}<small>${t('members.you')}</small>`}${
+            member.kind === 'service' && html`${' '}<small>${t('members.service')}</small>`}</span>
           <${Role} role=${member.role} />
         </li>`)}</ul>
     </section>`);
