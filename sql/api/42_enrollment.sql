@@ -314,6 +314,11 @@ BEGIN
     IF k.expires_at <= now() THEN
         RETURN api_1._refuse(403, 'key_expired', 'This enrolment key has expired.');
     END IF;
+    IF EXISTS (SELECT FROM goconnect.users u
+                WHERE u.id = k.user_id AND u.suspended_at IS NOT NULL)
+    THEN
+        RETURN api_1._refuse(403, 'suspended', 'The devices of this enrolment key are suspended.');
+    END IF;
 
     SELECT o.created_at > now() - interval '10 minutes' AND o.last_seen IS NULL INTO again
       FROM goconnect.devices o
