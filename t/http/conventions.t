@@ -20,7 +20,7 @@ my $UNKNOWN = '00000000-0000-4000-8000-000000000000';
 # Without an ETag: what is no resource with a version.
 my %no_etag = map { $_ => 1 } qw(healthz readyz metrics info openapi invites_preview
     auth_device_get devices_netmap peers_config networks_mesh
-    admin_stats);
+    admin_stats audit_verify admin_audit_verify);
 
 # Without If-Match: what has no version that anybody could have read.
 my %no_match = map { $_ => 1 } qw(invites_delete enrollment_keys_delete);

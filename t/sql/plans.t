@@ -55,6 +55,19 @@ is_deeply [ column('SELECT p.id FROM goconnect.peers p WHERE p.role IS DISTINCT 
     . 'goconnect.effective_role(p.tenant_id, p.network_id, p.user_id)') ], [],
     'every peer has the role of its user';
 
+# An audit trail of a hundred thousand rows, chained but for the last.
+$pg->sql($db, <<~SQL);
+    INSERT INTO goconnect.audit_log (tenant_id, actor_id, action, created_at, chain_number, hash, key_id)
+    SELECT md5('seed/tenant/1')::uuid, md5('seed/user/' || i % 100 + 1)::uuid,
+           CASE WHEN i % 1000 = 0 THEN 'seed.rare' ELSE 'seed.row' END,
+           now() - (100000 - i) * interval '5 minutes', i, sha256('x'), 'k'
+      FROM generate_series(1, 100000) i;
+    INSERT INTO goconnect.audit_log (tenant_id, action) VALUES (md5('seed/tenant/1')::uuid, 'seed.last');
+    INSERT INTO goconnect.audit_chains (chain, number, hash, signed_at, key_id, signature)
+    VALUES (md5('seed/tenant/1')::uuid, 100000, sha256('x'), 0, 'k', sha256('x'));
+    ANALYZE goconnect.audit_log, goconnect.audit_chains;
+    SQL
+
 my %large = map { $_ => 1 } column(<<~'SQL');
     SELECT relname FROM pg_class
      WHERE relnamespace = 'goconnect'::regnamespace AND relkind = 'r' AND relpages > 100
@@ -104,6 +117,12 @@ my %call = (
     tenant_read_mark_get => [ $at{tenant} ],
     network_read_mark_get => [ $at{network} ],
     ready => { no_ctx => 1, with => [''] },
+    audit_list => [ map { "$at{tenant}, $_, $page" } 'NULL, NULL, NULL, NULL', "$at{user}, NULL, NULL, NULL",
+        "NULL, 'seed.rare', NULL, NULL", "$at{user}, 'seed.rare', NULL, NULL",
+        "NULL, NULL, '2020-01-01T00:00:00Z', '2020-01-02T00:00:00Z'" ],
+    audit_verify => [ "$at{tenant}, NULL", "$at{tenant}, '99000'" ],
+    admin_audit_list => [ "NULL, NULL, NULL, NULL, $page" ],
+    admin_audit_verify => ['NULL'],
 );
 
 # What is done most, beside the reads.
@@ -113,6 +132,8 @@ my %write = (
     ws_hello => [''],
     ws_subscribe => [ qq{jsonb_build_array(jsonb_build_object('topic', 'network:' || $at{network}, 'seq', 9000))} ],
     ws_netmap => [ $id->(network => 2) ],
+    audit_take => { with => ['gen_random_uuid()'] },
+    audit_verify_range => [ "$at{tenant}, 99000" ],
 );
 
 # Who has a thousand peers joins them with all users, rightly; so whole maps are
