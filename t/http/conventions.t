@@ -12,7 +12,8 @@ use Mojo::JSON qw(encode_json);
 use Test::More;
 
 my $ORIGIN = 'https://app.example';
-my $s = GoConnect::Server->start(workers => 2, http => "goconnect_cors_origin $ORIGIN;");
+my $s = GoConnect::Server->start(workers => 2, cluster => 'own',
+    http => "goconnect_cors_origin $ORIGIN;");
 my $w = GoConnect::World->new($s, excluded => 1);
 my $home = $w->{home};
 my $UNKNOWN = '00000000-0000-4000-8000-000000000000';
@@ -233,6 +234,11 @@ subtest 'lists' => sub {
             cmp_ok scalar @{ $json->{items} }, '<=', 1, '  is heeded';
             ok exists $json->{next_cursor}, '  and says how to go on';
         }
+        for my $id (grep { $_->{type} eq 'UUID' } @{ $route->{query} }) {
+            my ($status, $json) = call($route, query => { $id->{name} => 'x' });
+            is $status, 422, "$name: $id->{name}=x";
+            is $json->{errors}[0]{field}, $id->{name}, '  is named';
+        }
         next if $route->{method} ne 'GET';
         my ($want) = call($route, quiet => 1);
         my ($got) = call($route, quiet => 1, query => { no_such_parameter => 'x' });
@@ -264,6 +270,25 @@ subtest 'Idempotency-Key' => sub {
         is $third, $first, "$name: without a key";
         isnt $new->{id}, $made->{id}, '  is another one';
     }
+};
+
+# ---------------------------------------------------------- without the database
+
+# The last one, as every path must lead somewhere first.
+subtest 'without the database' => sub {
+    my @asked = map { [ $_, path_values($_) ] } grep { $_->{finish} } @route;
+    $s->stop_database;
+    for my $asked (@asked) {
+        my ($route, $path) = @$asked;
+        my ($status, $json) = call($route, path => $path, $route->{body} ? (body => least($route)) : ());
+        is code_of($status, $json), '503 database_unavailable', $route->{name};
+    }
+    for my $route (grep { !$_->{finish} } @route) {
+        my ($status) = call($route);
+        is $status, $route->{name} eq 'readyz' ? 503 : 200, "$route->{name}, which asks none";
+    }
+    $s->start_database;
+    $s->wait_ready;
 };
 
 $s->stop;

@@ -51,7 +51,7 @@ system "curl -s -m 20 -o /dev/null --http2-prior-knowledge -H 'Authorization: Be
     . "-H 'Content-Type: application/json' -H 'Content-Length:' -X POST -T - $url/v1/tenants <"
     . $s->dir . '/body';
 open my $log, '<', $s->dir . '/access.log' or die $!;
-like [<$log>]->[-1], qr{ POST /v1/tenants 413 }, 'one that is too long';
+like [<$log>]->[-1], qr{"POST","route":"/v1/tenants","status":413,}, 'one that is too long';
 ($status, $body) = h2('/v1/tenants', '{"name":');
 is $status, 400, 'half a body';
 ($status, $body) = h2('/v1/auth/me', undef, '--head');

@@ -83,6 +83,10 @@ my $other = $w->must(201, 'peers_create', as => 'owner', path => [ $home->{netwo
     body => { device_id => $w->{device}{owner}{id}, public_key => $s->wg_key, name => 'desk' });
 $w->is(409, 'name_taken', 'a name twice', 'peers_update', as => 'owner', path => [ $other->{id} ],
     body => { name => 'rack' });
+$w->is(403, 'forbidden', 'a member deletes another\'s', 'peers_delete', as => 'member',
+    path => [ $other->{id} ]);
+$w->is(403, 'role_too_low', 'a moderator the owner\'s', 'peers_delete', as => 'moderator',
+    path => [ $other->{id} ]);
 $s->sql("INSERT INTO goconnect.tags SELECT '$home->{network}', 'n' || i FROM generate_series(1, 256) i");
 $w->is(409, 'limit_reached', 'too many tags in a network', 'peers_update', as => 'owner',
     path => [ $other->{id} ], body => { tags => ['more'] });

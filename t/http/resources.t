@@ -53,11 +53,13 @@ $w->is(412, 'precondition_failed', 'PATCH with the old one', 'tenants_update', a
     path => [ $tenant->{id} ], body => { name => 'Lost Update' },
     headers => { 'If-Match' => $etag });
 is(($w->call('tenants_get', as => 'owner', path => [ $tenant->{id} ],
-    headers => { 'If-None-Match' => $tx2->res->headers->etag }, quiet => 1))[0], 304, 'GET with the version one has is not answered again');
+    headers => { 'If-None-Match' => $tx2->res->headers->etag }))[0], 304, 'GET with the version one has is not answered again');
 is $w->must(200, 'tenants_update', as => 'owner', path => [ $tenant->{id} ],
     body => { description => undef })->{description}, undef, 'null empties a field';
 $w->is(409, undef, 'a slug is taken', 'tenants_create', as => 'outsider',
     body => { name => 'x', slug => 'chess-club' });
+$w->is(409, 'slug_taken', 'nor can one change to it', 'tenants_update', as => 'owner',
+    path => [ $home->{tenant} ], body => { slug => 'chess-club' });
 
 my $public = $w->must(200, 'tenants_list', as => 'outsider',
     query => { scope => 'public', q => 'go c' });
@@ -127,6 +129,8 @@ $w->is(409, undef, 'a name is taken', 'networks_create', as => 'admin', path => 
     body => { name => 'lan party' });
 $w->is(403, 'invite_required', 'join without a code', 'networks_join', as => 'member',
     path => [ $home->{network} ], body => { code => 'ZZZZZZZZZZ' });
+$w->is(409, 'name_taken', 'nor can one change to it', 'networks_update', as => 'admin',
+    path => [ $pool->{id} ], body => { name => 'lan party' });
 (undef, $tx) = $w->is(200, undef, 'change', 'networks_update', as => 'admin', path => [ $net->{id} ],
     body => { visibility => 'public' });
 (undef, undef, $tx2) = $w->call('networks_get', as => 'admin', path => [ $net->{id} ]);
@@ -343,21 +347,6 @@ $w->is(412, 'precondition_failed', 'a device, in another version', 'devices_dele
     as => 'owner', path => [ $w->{device}{owner}{id} ], headers => { 'If-Match' => '"99"' });
 $w->is(204, undef, 'a device is removed', 'devices_delete', as => 'owner',
     path => [ $w->{device}{owner}{id} ], headers => { 'If-Match' => '*' });
-
-# every operation that has a success was seen to succeed, here or in a file of
-# its own
-my %ok = map { /^(\w+) 2/ ? ($1 => 1) : () } GoConnect::Contract::exercised();
-my %named;
-for my $file (grep { !m{/(?:matrix|contract|conventions|resources)\.t$} } glob "$FindBin::Bin/*.t") {
-    open my $fh, '<', $file or die "$file: $!";
-    my $text = do { local $/; <$fh> };
-    $named{$_} = 1 for $text =~ /'(\w+)'/g;
-    $named{$_} = 1 for map { ("tenant$_", "network$_") } $text =~ /"\$\{?\w+\}?(_\w+)"/g;
-}
-my @elsewhere = (keys %named, qw(auth_register auth_login auth_refresh auth_logout auth_me
-    ws_ticket_create healthz readyz info openapi));
-is join(' ', grep { my $name = $_; !$ok{$name} && !grep { $_ eq $name } @elsewhere }
-    map { $_->{name} } GoConnect::Routes::all()), '', 'every operation was seen to succeed';
 
 $s->stop;
 done_testing;

@@ -43,11 +43,11 @@ sub writing {
         . "ALTER SEQUENCE mischief.n RESTART");
 }
 
-sub me { return $s->api(GET => '/v1/auth/me', undef, @as) }
+sub me { return $s->api(GET => '/v1/auth/me', undef, @as, quiet => 1) }
 
 sub create {
     my ($name) = @_;
-    return $s->api(POST => '/v1/tenants', { name => $name }, @as);
+    return $s->api(POST => '/v1/tenants', { name => $name }, @as, quiet => 1);
 }
 
 sub made { return $s->sql("SELECT count(*) FROM goconnect.tenants WHERE name = '$_[0]'") }
