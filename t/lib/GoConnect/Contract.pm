@@ -6,20 +6,19 @@ package GoConnect::Contract;
 #
 # returns what is wrong with an answer of the route (GoConnect::Routes), as a
 # list of sentences: an undocumented status, another content type, a body that
-# is not of its schema, a missing header.
+# is not of its schema, a missing header. check_request() takes method and path
+# instead of the route.
 
 use strict;
 use warnings;
 use GoConnect::Cluster;
+use GoConnect::Routes;
 use JSON::Validator;
 use YAML::XS ();
 
-my ($API, %VALIDATOR, %EXERCISED);
+my ($API, %VALIDATOR);
 
 sub api { return $API //= _load() }
-
-# "name status" of all that check() has seen.
-sub exercised { return sort keys %EXERCISED }
 
 sub _load {
     local $YAML::XS::Boolean = 'JSON::PP';
@@ -36,13 +35,40 @@ sub _plain {
     return { anyOf => [ { type => 'null' }, \%copy ] };
 }
 
-sub _operation {
-    my ($route) = @_;
-    my $key = $route->{path} =~ s/\{[^}]+\}/{}/gr;
-    for my $path (keys %{ api()->{paths} }) {
-        return api()->{paths}{$path}{ lc $route->{method} } if $path =~ s/\{\w+\}/{}/gr eq $key;
+my %OPERATION;    # "GET /v1/networks/{}" => the operation
+
+sub _operations {
+    return \%OPERATION if %OPERATION;
+    my $paths = api()->{paths};
+    for my $path (keys %$paths) {
+        my $key = $path =~ s/\{\w+\}/{}/gr;
+        $OPERATION{ uc($_) . " $key" } = $paths->{$path}{$_} for keys %{ $paths->{$path} };
     }
-    return;
+    return \%OPERATION;
+}
+
+# All of them, and that of a method and a path as routes.def has it, or none.
+sub operations { return values %{ _operations() } }
+
+sub operation {
+    my ($method, $path) = @_;
+    return _operations()->{ "$method " . $path =~ s/\{[^}]+\}/{}/gr };
+}
+
+my %ROUTE;       # method => [[pattern, route], ...]
+my %TYPE = (uuid => qr/[0-9A-Fa-f-]{36}/, code => qr/[^\/]+/);
+
+# The route of a request, or none.
+sub route {
+    my ($method, $path) = @_;
+    if (!%ROUTE) {
+        for my $route (GoConnect::Routes::all()) {
+            my $pattern = $route->{path} =~ s/\{\w+:(\w+)\}/$TYPE{$1}/gr;
+            push @{ $ROUTE{ $route->{method} } }, [ qr/\A$pattern(?:\?|\z)/, $route ];
+        }
+    }
+    my ($found) = grep { $path =~ $_->[0] } @{ $ROUTE{$method} // [] };
+    return $found && $found->[1];
 }
 
 sub _response {
@@ -55,19 +81,33 @@ sub _response {
     return $response;
 }
 
-# A validator of a schema that may refer to the components.
+# A validator of a schema that may refer to the components; of each that has a
+# name there is one.
 sub _validator {
     my ($key, $schema) = @_;
-    return $VALIDATOR{$key} //= JSON::Validator->new->schema(
+    return $VALIDATOR{ $schema->{'$ref'} // $key } //= JSON::Validator->new->schema(
         { %$schema, components => { schemas => api()->{components}{schemas} } });
 }
 
+# What any operation may answer, as info.description says.
 my %ANYWHERE = map { $_ => 1 } 400, 405, 413, 415, 429, 503;
+
+sub general { return $ANYWHERE{ $_[0] } }
+
+# A request of which only method and path are known: its answer where it has a
+# route, a problem wherever it comes from.
+sub check_request {
+    my ($method, $path, $status, $json, $tx) = @_;
+    my $route = route($method, $path);
+    return check($route, $status, $json, $tx) if $route;
+    my $type = ($tx->res->headers->content_type // '') =~ s/;.*//r;
+    return if $type ne 'application/problem+json' || $method eq 'HEAD';
+    return map { "$_" } _validator('', { '$ref' => '#/components/schemas/Problem' })->validate($json);
+}
 
 sub check {
     my ($route, $status, $json, $tx) = @_;
-    my $operation = _operation($route) or return "no operation for $route->{name}";
-    $EXERCISED{"$route->{name} $status"}++;
+    my $operation = operation(@$route{qw(method path)}) or return "no operation for $route->{name}";
 
     my $response = _response($operation, $status);
     if (!$response) {

@@ -21,6 +21,8 @@ use Carp qw(croak);
 use Fcntl qw(SEEK_SET);
 use File::Temp qw(tempdir);
 use GoConnect::Cluster;
+use GoConnect::Contract;
+use GoConnect::Coverage;
 use GoConnect::WS;
 use IO::Socket::INET;
 use Mojo::JSON qw(decode_json encode_json);
@@ -386,7 +388,9 @@ sub _new_ua {
 sub ua { $_[0]{ua} //= $_[0]->_new_ua }
 
 # One request: ($status, $json or undef, $transaction). A hash or array as the
-# body is sent as JSON, a plain string as it is. Options: token, headers.
+# body is sent as JSON, a plain string as it is. An answer that is not as
+# openapi.yaml says fails the test. Options: token, headers, ua, quiet => 1 (the
+# answer may be anything, even a provoked 500).
 sub api {
     my ($self, $method, $path, $body, %opt) = @_;
     my %header = %{ $opt{headers} // {} };
@@ -403,7 +407,22 @@ sub api {
     my $tx = $ua->start($ua->build_tx($method => $self->url . $path, \%header, @content));
     my $type = $tx->res->headers->content_type // '';
     my $json = $type =~ /json/ ? eval { decode_json($tx->res->body) } : undef;
-    return ($tx->res->code // 0, $json, $tx);
+    my $status = $tx->res->code // 0;
+    if ($opt{quiet}) {
+        $self->{provoked}{500} = 1 if $status == 500;
+    } elsif ($status) {
+        _keeps_contract($method, $path, $status, $json, $tx);
+    }
+    return ($status, $json, $tx);
+}
+
+sub _keeps_contract {
+    my ($method, $path, $status, $json, $tx) = @_;
+    my @wrong = GoConnect::Contract::check_request($method, $path, $status, $json, $tx) or return;
+    local $Test::Builder::Level = $Test::Builder::Level + 2;
+    Test::More::fail("$method $path $status keeps the contract: $_") for @wrong;
+    Test::More::diag($tx->res->body);
+    return;
 }
 
 # api() that must give one of the expected statuses, else it dies with what the
@@ -590,6 +609,7 @@ sub _clean {
     my ($self) = @_;
     delete $alive{ 0 + $self };
     $self->halt('TERM') if $self->{master};
+    GoConnect::Coverage::note("$self->{dir}/access.log", %{ $self->{provoked} // {} });
     if ($ENV{GOCONNECT_KEEP}) {
         print STDERR "# kept: $self->{dir}\n";
     } else {
