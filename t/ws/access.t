@@ -88,6 +88,8 @@ ok revoked($phone, 'network'), 'his device hears it';
 is_deeply $phone->expect(sub { $_[0]{type} eq 'self' && !@{ $_[0]{data}{peers} } })->{data}{peers}, [],
     '... and that it has no peers';
 hears_nothing($phone, $lan, $witness, \&say_in_lan, 'his device');
+is $phone->ask(signal => { network_id => $home->{network}, to_peer_id => $home->{peer}, data => {} })->{data}{code},
+    'not_a_peer', '... and signals nobody there';
 refused($phone, 'not_found', $lan);
 my $delta = $witness->expect(sub { $_[0]{type} eq 'netmap_delta' && @{ $_[0]{data}{remove} } });
 is_deeply $delta->{data}{remove}, [ $home->{peer} ], 'the others see his peer go';
