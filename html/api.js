@@ -168,6 +168,12 @@ export const api = {
     begin(await send('POST', '/v1/auth/register', { body }));
   },
 
+  // by the token of a link; whoever is signed in as its account is not any more
+  async reset(token, password) {
+    await send('POST', '/v1/auth/reset', { body: { token, password } });
+    end('password_set', { always: true });
+  },
+
   async logout() {
     try {
       await call('POST', '/v1/auth/logout');

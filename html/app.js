@@ -9,7 +9,7 @@ import { useStore } from '/store.js';
 import { applyTheme } from '/theme.js';
 import { Button, Loading, Logo, Toasts } from '/ui.js';
 import { Accept } from '/views/accept.js';
-import { Login, Register } from '/views/auth.js';
+import { Login, Register, Reset } from '/views/auth.js';
 import { Shell } from '/views/shell.js';
 
 const BOOT_RETRY_MS = 3000;
@@ -71,6 +71,7 @@ function App() {
     return html`<${Accept} key=${route.code} code=${route.code} me=${boot.ready ? me : null}
       waiting=${boot.signedIn && !boot.ready} />`;
   }
+  if (route.name === 'reset') return html`<${Reset} />`;
   if (!boot.signedIn) {
     return route.name === 'register' ? html`<${Register} />` : html`<${Login} />`;
   }

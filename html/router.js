@@ -8,6 +8,7 @@ const ROUTES = [
   ['home', '/'],
   ['login', '/login'],
   ['register', '/register'],
+  ['reset', '/reset'],
   ['accept', '/i/:code'],
   ['start', '/start'],
   ['devices', '/devices'],
@@ -19,7 +20,7 @@ const ROUTES = [
   .replace(/:(code)/, '(?<$1>[^/]{1,64})')
   .replace(/:(\w+)/g, `(?<$1>${ID})`)}/?$`)]);
 
-const PUBLIC = new Set(['login', 'register', 'accept']);
+const PUBLIC = new Set(['login', 'register', 'reset', 'accept']);
 
 const address = createStore({ route: match() });
 

@@ -66,13 +66,14 @@ export function renew(answer) {
 }
 
 
-// `reason` is shown on the login page: 'signed_out', 'expired' or 'revoked'.
-export function end(reason) {
+// `reason` is shown on the login page: 'signed_out', 'expired', 'revoked' or
+// 'password_set', which `always` shows though nobody was signed in.
+export function end(reason, { always = false } = {}) {
   const old = session.get().tokens;
 
-  if (!old) return;
+  if (!old && !always) return;
   keep(null, reason);
-  channel?.postMessage({ type: 'end', chain: old.chain, reason });
+  if (old) channel?.postMessage({ type: 'end', chain: old.chain, reason });
 }
 
 

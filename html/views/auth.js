@@ -3,7 +3,7 @@
 import { html, useEffect } from '/lib/preact.js';
 import { api } from '/api.js';
 import { session } from '/session.js';
-import { useRoute } from '/router.js';
+import { navigate, useRoute } from '/router.js';
 import { useStore } from '/store.js';
 import { t } from '/strings.js';
 import { Button, Field, Form, Icon, Logo } from '/ui.js';
@@ -95,5 +95,30 @@ export function Register() {
       <${RegisterForm} />
       <p class="other">${t('auth.register.other')} ${' '}
         <a href=${`/login${next(route)}`}>${t('auth.register.to')}</a></p>
+    </>`;
+}
+
+
+// /reset#TOKEN: what stands behind the # the browser tells nobody.
+export function Reset() {
+  const token = location.hash.slice(1);
+
+  async function submit({ password }) {
+    await api.reset(token, password);
+    navigate('/login', { replace: true });
+  }
+
+  return html`
+    <${Page} title=${t('auth.reset.title')}>
+      ${token ? html`
+        <${Form} submit=${submit} label=${t('auth.reset.title')}>
+          ${({ errors, busy }) => html`
+            <${Field} label=${t('auth.reset.password')} name="password" type="password"
+              autocomplete="new-password" required minlength="10" maxlength="72"
+              hint=${t('auth.password.hint')} error=${errors.password} />
+            <${Button} type="submit" tone="primary" busy=${busy}>${t('auth.reset.button')}</>`}
+        </>`
+        : html`<p role="alert">${t('error.invalid_reset_token')}</p>`}
+      <p class="other"><a href="/login">${t('auth.register.to')}</a></p>
     </>`;
 }
