@@ -57,6 +57,20 @@ subtest 'endpoints are told, and told again when they change' => sub {
     $a->host->must('ip', 'address', 'del', '198.51.1.66/24', 'dev', 'eth0');
 };
 
+subtest 'the local networks are told, and told again when they change' => sub {
+    my $last = sub {
+        my @told = grep { $_->{method} eq 'PATCH' && $_->{path} =~ m{^/v1/devices/} }
+            @{ $plane->state->{requests} };
+        return @told ? join ' ', @{ $told[-1]{body}{subnets} } : '';
+    };
+    $plane->clear;
+    $a->host->must('ip', 'address', 'add', '198.51.7.1/25', 'dev', 'eth0');
+    ok until_true(sub { $last->() =~ m{(?:^| )198\.51\.7\.0/25(?: |$)} }), 'a new one is told';
+    unlike $last->(), qr{127\.|fe80|10\.77\.}, '... not loopback, nor the network itself';
+    $a->host->must('ip', 'address', 'del', '198.51.7.1/25', 'dev', 'eth0');
+    ok until_true(sub { $last->() !~ m{198\.51\.7\.} && $last->() }), 'that it went too';
+};
+
 subtest 'changes' => sub {
     my $p2 = $plane->add_peer($lan, { public_key => key(2), name => 'bob-desk' });
     ok has_peers('gc-lan', key(1), key(2)), 'a new peer appears';

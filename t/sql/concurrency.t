@@ -109,6 +109,61 @@ $answer{ /(200|key_in_use|peer_keys_pkey)/ ? $1 : $_ }++ for together(@taker);
 is $answer{200}, 1, 'one key goes to one of ten who take it at once' or diag explain \%answer;
 is(($answer{key_in_use} // 0) + ($answer{peer_keys_pkey} // 0), 9, '... the others are told');
 
+# reservations, joins and rotations at once: no address or key goes to two
+my $dense = ask(qq{SELECT t.network('$alice', '$acme',
+    '{"name": "dense", "cidr": "10.8.0.0/27", "visibility": "public", "join_policy": "open"}')});
+ask("SELECT api_1.networks_join('" . owner_of($device[$_]) . "', '$dense', '{}')") for 60 .. 79;
+my @dense = together(
+    (map { "SELECT status, body ->> 'ip_address' FROM api_1.reservations_create('$alice', '$dense', '{\"name\": \"held$_\"}')" } 0 .. 9),
+    (map { my $i = $_; "SELECT status, body ->> 'ip_address' FROM api_1.peers_create('$device[$i]', '$dense',
+        jsonb_build_object('public_key', encode(sha256('dense$i'), 'base64')))" } 60 .. 79));
+my %dense = map { /^201\|(.+)$/ ? ($1 => 1) : () } @dense;
+is keys %dense, 30, 'ten reservations and twenty joins at once fill a /27 with thirty addresses'
+    or diag join "\n", @dense;
+is ask("SELECT body ->> 'code' FROM api_1.reservations_create('$alice', '$dense', '{\"name\": \"late\"}')"),
+    'network_full', '... which is full then';
+
+my @peer = split /\n/, ask("SELECT id FROM goconnect.peers WHERE network_id = '$dense' ORDER BY ip_address LIMIT 10");
+my %of = map { my ($p, $d) = split /\|/; ($p => $d) } split /\n/, ask("SELECT id || '|' || device_id FROM goconnect.peers WHERE network_id = '$dense'");
+my %ctx = map { (/^\([^,]+,[^,]+,([^,]+)/)[0] => $_ } @device;
+my @rotated = together(map {
+    my $c = $ctx{ $of{$_} };
+    ("SELECT coalesce(body ->> 'code', status::text) FROM api_1.peers_rotate('$c', '$_', jsonb_build_object('public_key', encode(sha256('fought over'), 'base64')))") x 2
+} @peer[ 0 .. 4 ]);
+is scalar(grep { $_ eq '200' } @rotated), 2, 'one next key goes to one of five peers, said twice'
+    or diag join "\n", @rotated;
+my ($won) = split /\n/, ask("SELECT peer_id FROM goconnect.peer_keys WHERE kind = 'next'");
+my @committed = together(map { "SELECT coalesce(body ->> 'code', status::text) FROM api_1.peers_rotate_commit('$ctx{ $of{$_} }', '$_', jsonb_build_object('public_key', encode(sha256('fought over'), 'base64')))" } ($won) x 5, @peer[ 0 .. 4 ]);
+is scalar(grep { $_ eq '200' } @committed), 6, '... and is committed by it alone, however often'
+    or diag join "\n", @committed;
+
+# gateways and rules: one of those who ask at once
+ask("UPDATE goconnect.peers SET gateway_offered = true WHERE network_id = '$dense'");
+my @gateway = together(map { "SELECT coalesce(body ->> 'code', status::text) FROM api_1.peers_update('$alice', '$_', '{\"gateway\": true}')" } @peer);
+is scalar(grep { $_ eq '200' } @gateway), 10, 'ten gateways are named at once' or diag join "\n", @gateway;
+is ask("SELECT count(*) FROM goconnect.peers WHERE network_id = '$dense' AND gateway"), 1, '... and one is it';
+my @rules = together(map { "SELECT status FROM api_1.rules_put(ROW(('$alice'::api_1.ctx).user_id, ('$alice'::api_1.ctx).session_id, NULL, NULL, 'r', '\"1\"', NULL)::api_1.ctx, '$dense', '{\"rules\": [{\"action\": \"deny\", \"source\": \"tag:t$_\"}]}')" } 0 .. 9);
+is join(' ', sort @rules), '200' . ' 412' x 9, 'of ten who replace the same rules one wins' or diag join "\n", @rules;
+my @settings = together(map { "SELECT status FROM api_1.networks_update(ROW(('$alice'::api_1.ctx).user_id, ('$alice'::api_1.ctx).session_id, NULL, NULL, 'r', '\"' || (SELECT rev FROM (SELECT " . ask("SELECT rev FROM goconnect.networks WHERE id = '$dense'") . " AS rev) x) || '\"', NULL)::api_1.ctx, '$dense', '{\"settings\": {\"mtu\": 13$_}}')" } 10 .. 19);
+is join(' ', sort @settings), '200' . ' 412' x 9, '... nor are settings lost' or diag join "\n", @settings;
+is ask(<<~SQL), '0', 'every step of the map follows the one before';
+    SELECT count(*) FROM (
+        SELECT payload ->> 'base_version' AS base,
+               lag(payload ->> 'version') OVER (ORDER BY seq) AS before
+          FROM goconnect.events WHERE topic = 'network:$dense' AND kind = 'netmap_delta') x
+     WHERE before IS NOT NULL AND base <> before
+    SQL
+
+# the pool's last ranges
+ask(q{DELETE FROM goconnect.cidr_pool WHERE network_id IS NULL AND block NOT IN
+      (SELECT block FROM goconnect.cidr_pool WHERE network_id IS NULL ORDER BY block LIMIT 5)});
+my @pool = together(map { "SELECT status || ' ' || coalesce(body ->> 'cidr', body ->> 'code') FROM api_1.networks_create('$alice', '$acme', '{\"name\": \"pool$_\"}')" } 1 .. 12);
+my %block = map { /^201 (.+)$/ ? ($1 => 1) : () } @pool;
+is keys %block, 5, 'twelve who want a range of a pool of five get five' or diag join "\n", @pool;
+is scalar(grep { $_ eq '409 pool_exhausted' } @pool), 7, '... and seven are told';
+ask(q{INSERT INTO goconnect.cidr_pool (block) SELECT set_masklen(('100.64.0.0'::inet + i * 256)::cidr, 24)
+      FROM generate_series(0, 16383) i ON CONFLICT DO NOTHING});
+
 # the last place of an invite
 my $code = ask(q{SELECT t.hash('scarce')});
 ask(qq{SELECT api_1.invites_create('$alice', '$acme', jsonb_build_object('code_hmac', '$code', 'max_uses', 3))});
