@@ -70,6 +70,16 @@ BEGIN
             WHEN 'active' THEN api_1._expel(tenant, n.id, ARRAY[member], 'role_too_low')
             ELSE api_1._drop_requests(tenant, n.id, ARRAY[member], 'role_too_low') END;
     END LOOP;
+    -- nobody is above an owner: no ban holds him, and nobody else could lift it
+    IF network IS NULL AND goconnect.effective_role(tenant, NULL, member) = 'owner' THEN
+        FOR n IN
+            SELECT b.network_id AS id FROM goconnect.bans b
+             WHERE b.tenant_id = tenant AND b.user_id = member AND b.network_id IS NOT NULL
+             ORDER BY b.network_id
+        LOOP
+            evs := evs || api_1._lift_ban(NULL, tenant, n.id, member, 'promoted');
+        END LOOP;
+    END IF;
     -- the trigger has touched these in this very transaction
     evs := evs || ARRAY(
         SELECT api_1._event('network:' || p.network_id, 'netmap_delta',

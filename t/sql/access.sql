@@ -152,6 +152,11 @@ SELECT api_1.networks_join(:'second', :'club', '{}') \g /dev/null
 SELECT is(t.events(api_1.networks_ban(:'moderator', :'club', t.who(:'second'))), 'ban@network/staff ban@user request@network/staff request@user', 'a ban ends a request');
 SELECT is(t.topics(api_1.networks_ban(:'owner', :'lan', t.who(:'admin')), 'user:' || t.id(:'admin')), 'network network/staff', 'an admin who only looked at it loses it too');
 SELECT is(t.said(api_1.networks_update(:'admin', :'lan', '{"name": "mine"}')), '403 forbidden', '... and has no say in it');
+SAVEPOINT owned;
+SELECT t.role(:'home', t.id(:'admin'), 'owner') AS r \gset
+SELECT is(t.event(:'r', 'ban', 'user:' || t.id(:'admin')) ->> 'reason', 'promoted', '... until he owns the tenant: nobody else could lift it');
+SELECT is((api_1.networks_update(:'admin', :'lan', '{"name": "mine"}')).status, 200, '... and it is his');
+ROLLBACK TO owned;
 SELECT api_1.networks_unban(:'owner', :'lan', t.who(:'admin')) \g /dev/null
 
 -- one whose time is over goes with the sweep, which tells
