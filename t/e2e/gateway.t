@@ -3,6 +3,8 @@
 
 use strict;
 use warnings;
+use IO::Handle;
+use POSIX qw(mkfifo);
 use Test::More;
 use GoConnect::Device;
 use GoConnect::Lab;
@@ -220,6 +222,28 @@ subtest 'off' => sub {
     ok defined $bob->await(sub { carrier($bob) eq '' }), 'bob carries the phone no more';
     ok !pings($host, $bob->address), 'which reaches nobody';
     is +(config())[0], 409, 'nor has it a configuration';
+};
+
+subtest 'where the rules cannot be laid nothing is forwarded' => sub {
+    # a table of our name that belongs to another process
+    my $fifo = $gate->host->home . '/nft';
+    mkfifo $fifo, 0600 or die "$fifo: $!";
+    my $holder = $gate->host->start('holder', 'sh', '-c', "exec nft -i <$fifo");
+    open my $nft, '>', $fifo or die "$fifo: $!";
+    $nft->autoflush;
+    print {$nft} "add table inet goconnect_gateway { flags owner; }\n";
+    ok defined $gate->await(sub { table() =~ /flags owner/ }), 'somebody holds our table';
+    my ($code, $text) = $gate->cli('gateway', 'on', 'lan');
+    is $code, 1, 'the command fails';
+    like $text, qr/nftables does not take the gateway's rules/, 'and says why';
+    is $gate->network->{gateway}, 'failed', 'so does the status';
+    is forwards(), 0, 'nothing is forwarded';
+    $gate->host->stop($holder);
+    ok defined $gate->await(sub { $gate->network->{gateway} eq 'on' }, 60),
+        'once the table is free it becomes the gateway by itself';
+    is forwards(), 1, 'and forwards';
+    is $gate->network->{gateway_error}, undef, 'without a complaint';
+    $gate->json('gateway', 'off');
 };
 
 subtest 'the gateway\'s membership ends' => sub {
