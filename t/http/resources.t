@@ -230,6 +230,8 @@ $w->is(403, undef, 'one must have joined', 'peers_create', as => 'moderator', pa
     body => { device_id => $w->{device}{moderator}{id}, public_key => $s->wg_key });
 is scalar(pages('peers_list', 1, as => 'member device', path => [ $home->{network} ])), 2,
     'two peers on two pages';
+is scalar(@{ $w->must(200, 'networks_mesh', as => 'member', path => [ $home->{network} ])->{peers} }), 2,
+    'and both in the mesh';
 
 # a range that a device is in already
 my $same_range = $w->must(201, 'networks_create', as => 'owner', path => [ $home->{tenant} ],
