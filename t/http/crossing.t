@@ -208,6 +208,8 @@ for my $name (qw(networks_join networks_ban networks_kick networks_unban peers_c
 # -------------------------------------------- a ban in the middle of a joining
 
 all_back();
+# whom the rounds before have made a moderator, no moderator bans
+must_all('plain members', map { [ members_update => [ $tenant, $user{$_}{id} ], $user{owner}{token}, { role => 'member' } ] } @common);
 my %won;
 for my $round (1 .. ($ENV{GOCONNECT_FULL} ? 100 : 25)) {
     my $net = network("gate $round");
