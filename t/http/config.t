@@ -57,6 +57,17 @@ subtest 'goconnect_pool' => sub {
     accepted('goconnect_pool', '');
 };
 
+subtest 'goconnect_cache' => sub {
+    for my $value ('zone=', 'zone=100k', 'zone=x', 'zone=-1m', '16m', 'on', 'size=16m') {
+        refused('goconnect_cache', "goconnect_cache $value;",
+            qr/"\Q$value\E" is not a size; expected zone=SIZE of 256k or more, such as zone=16m, or off/);
+    }
+    refused('goconnect_cache', 'goconnect_cache zone=1m; goconnect_cache off;', qr/is duplicate/);
+    refused('goconnect_cache', 'goconnect_cache;', qr/invalid number of arguments/);
+    accepted('goconnect_cache', "goconnect_cache $_;") for qw(zone=256k zone=64m off);
+    accepted('goconnect_cache', '');
+};
+
 subtest 'goconnect_database' => sub {
     my $bad = sub {
         my ($conninfo, $message) = @_;

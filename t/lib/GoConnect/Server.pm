@@ -290,7 +290,8 @@ sub kill_worker {
         my $now = $self->worker_pids;
         return !$now->{$victim} && keys %$now >= $self->{workers};
     });
-    $self->allow(qr/\[alert\].*worker process $victim exited/);
+    # the master says, too, whether it died with the cache's lock in its hands
+    $self->allow(qr/\[alert\].*(?:worker process $victim exited|was locked by $victim)/);
     $self->remember;
     return $victim;
 }
