@@ -149,12 +149,14 @@ is $pg->sql($third, 'SELECT max(number) FROM goconnect.migrations'), $newest, '.
 ($rc) = migrate("$root/sql", $third);
 is $rc, 0, '... and the next run goes on';
 
-# one number twice
-$dir = copy_of_sql();
-append(sprintf('%s/migrations/%04d_twin.sql', $dir, $newest), "SELECT 1;\n");
-($rc, $out) = migrate($dir, $both);
-is $rc, 1, 'a number that is there twice';
-like $out, qr/there is another migration $newest/, '... is named';
+# a number that is missing, or there twice
+for my $odd ($newest + 2, $newest) {
+    $dir = copy_of_sql();
+    append(sprintf('%s/migrations/%04d_odd.sql', $dir, $odd), "SELECT 1;\n");
+    ($rc, $out) = migrate($dir, $both);
+    is $rc, 1, "migration $odd behind $newest";
+    like $out, qr/number ${\($newest + 1)} is missing/, '... is refused';
+}
 
 # changed functions: the types stay, and prepared statements go on
 $dir = copy_of_sql();
