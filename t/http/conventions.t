@@ -77,19 +77,22 @@ my %value = (
     map { $_ => sub { [] } } qw(ENDPOINTS UUIDS LABELS CIDRS RULES),
 );
 
-# What a body needs although no member of it is required.
-my %more = (reservations_create => { name => 'held' });
+# What a body needs besides: one of its members, or a code of another kind.
+my %more = (reservations_create => { name => 'held' }, devices_create => { public_key => $s->wg_key },
+    auth_device_approve => { user_code => 'BCDFGHJK' });
 
 # The least that the shape of the body asks for.
 sub least {
     my ($route) = @_;
-    return { %{ $more{ $route->{name} } // {} }, map { $_->{name} => ($value{ $_->{type} } // die "no value for $_->{type}\n")->($_) }
-        grep { $_->{presence} eq 'REQUIRED' } @{ $route->{body} } };
+    my %field = map { $_->{name} => ($value{ $_->{type} } // die "no value for $_->{type}\n")->($_) }
+        grep { $_->{presence} eq 'REQUIRED' } @{ $route->{body} };
+    return { %field, %{ $more{ $route->{name} } // {} } };
 }
 
 sub call {
     my ($route, %opt) = @_;
-    return $w->call($route->{name}, as => caller_of($route), path => path_values($route), %opt);
+    return $w->call($route->{name}, as => caller_of($route), %opt,
+        path => $opt{path} // path_values($route));
 }
 
 sub code_of { my ($status, $json) = @_; return join ' ', $status, ref $json ? $json->{code} // () : () }
