@@ -7,6 +7,7 @@
 
 
 #define NGX_GOCONNECT_NETMAP_PART 64000     /* bytes of a part */
+#define NGX_GOCONNECT_NETMAP_LEAST 4096     /* of them for peers */
 #define NGX_GOCONNECT_NETMAP_CACHE 16777216 /* bytes of what is kept */
 #define NGX_GOCONNECT_NETMAP_TIMEOUT 15000  /* ms */
 #define NGX_GOCONNECT_NETMAP_PARTS_MAX 4096
@@ -227,8 +228,9 @@ ngx_goconnect_netmap_parts(ngx_goconnect_netmap_t *netmap, gc_slice_t head,
     size_t room;
 
     do {
-        room = NGX_GOCONNECT_NETMAP_PART;
-        room = head.len < room / 2 ? room - head.len : room / 2;
+        room = head.len < NGX_GOCONNECT_NETMAP_PART - NGX_GOCONNECT_NETMAP_LEAST
+                   ? NGX_GOCONNECT_NETMAP_PART - head.len
+                   : NGX_GOCONNECT_NETMAP_LEAST;
 
         taken = ngx_goconnect_netmap_take(peers, room, &more);
 

@@ -211,7 +211,7 @@ BEGIN
     RETURN CASE part
         WHEN 'network' THEN api_1._network_object(network, NULL)
         WHEN 'relays' THEN (SELECT coalesce(json_agg(row_to_json(r) ORDER BY r.name), '[]'::json)
-                              FROM (SELECT v.* FROM api_1._relays v ORDER BY v.name LIMIT 64) r)
+                              FROM (SELECT v.* FROM api_1._relays v ORDER BY v.name LIMIT 16) r)
         WHEN 'dns' THEN (SELECT json_build_object('domain', n.slug || '.' || t.slug || '.gc')
                            FROM goconnect.networks n
                            JOIN goconnect.tenants t ON t.id = n.tenant_id

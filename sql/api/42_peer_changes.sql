@@ -125,6 +125,9 @@ BEGIN
      WHERE t.network_id = network
        AND NOT EXISTS (SELECT FROM goconnect.peers p
                         WHERE p.network_id = network AND t.name = ANY (p.tags));
+    IF (SELECT count(*) FROM goconnect.tags t WHERE t.network_id = network) > 256 THEN
+        PERFORM api_1._raise(409, 'limit_reached', 'A network has at most 256 tags.');
+    END IF;
 END
 $$;
 
@@ -223,14 +226,6 @@ BEGIN
     END IF;
     IF api_1._name_taken(a.network_id, body ->> 'name', peer, a.device_id, a.user_id) THEN
         RETURN api_1._refuse(409, 'name_taken', 'The network has a peer of this name.');
-    END IF;
-    IF (SELECT count(DISTINCT t.name)
-          FROM (SELECT x.name FROM goconnect.tags x WHERE x.network_id = a.network_id
-                UNION ALL
-                SELECT jsonb_array_elements_text(body -> 'tags')) t) > 256
-       AND body ? 'tags'
-    THEN
-        RETURN api_1._refuse(409, 'limit_reached', 'A network has at most 256 tags.');
     END IF;
 
     gateway := api_1._gateway(a.network_id);

@@ -111,6 +111,26 @@ is follow('the tenant\'s slug', dns => 1)->{dns}{domain}, 'fun.new-home.gc', '..
 $w->must(204, 'peers_delete', as => 'owner', @own);
 follow('the peer goes');
 
+# as much as may be beside the peers
+my $long = 'a' x 63;
+$w->must(200, 'rules_put', as => 'admin', @net, body => { rules => [ map { { action => 'deny',
+    source => "tag:$long", destination => "tag:b$long" =~ s/.\z//r, protocol => 'tcp', port_first => 60_000 + $_,
+    port_last => 65_535 } } 1 .. 128 ] });
+follow('128 rules', rules => 1);
+$w->must(200, 'networks_update', as => 'admin', @net, body => { description => "\x{1F600}" x 1000 });
+follow('a long description', network => 1);
+$s->sql("INSERT INTO goconnect.relays (name, address4, url) SELECT 'r' || i, '203.0.113.9', 'wss://x/' || repeat('x', 500) FROM generate_series(1, 50) i");
+my $second = $s->ws(token => $w->token('member device'));
+$second->expect('hello');
+$second->ask(subscribe => { topics => [ { topic => "network:$home->{network}", seq => undef } ] });
+my $first = $second->expect('netmap');
+of_schema('the largest first part', $first);
+is_deeply [ map { (split ' ', $_)[0] } agent($first) ], ['done'], '... which the agent takes';
+cmp_ok length(encode_json($first)), '<=', 65_536, '... and which is no longer than a part';
+is scalar @{ $first->{data}{relays} }, 16, '... with not too many relays';
+$second->close;
+$s->sql("DELETE FROM goconnect.relays WHERE name LIKE 'r%'");
+
 my @said = agent(@frame);
 is_deeply [ map { (split ' ')[0] } @said ], [ ('done') x @frame ], 'the agent follows every step'
     or diag join "\n", @said;

@@ -52,9 +52,20 @@ SELECT is((SELECT string_agg(name, ',' ORDER BY name) FROM goconnect.tags WHERE 
 SELECT is(t.said(api_1.peers_update(:'admin', :'boxp', jsonb_build_object('tags', (SELECT jsonb_agg('t' || i) FROM generate_series(1, 33) i)))), '422 invalid_fields tags:invalid', 'too many');
 SELECT is(t.said(api_1.peers_update(:'admin', :'boxp', '{"tags": ["A"]}')), '422 invalid_fields tags:invalid', 'no tag');
 SELECT is(t.said(api_1.peers_update(:'admin', :'boxp', '{"tags": [null]}')), '422 invalid_fields tags:invalid', 'nor null');
-INSERT INTO goconnect.tags (network_id, name) SELECT :'lan', 'n' || i FROM generate_series(1, 255) i;
-SELECT is(t.said(api_1.peers_update(:'admin', :'boxp', '{"tags": ["web", "more"]}')), '409 limit_reached', 'the network''s tags are bounded');
-DELETE FROM goconnect.tags WHERE name LIKE 'n%';
+CREATE FUNCTION t.tag(c api_1.ctx, peer uuid, tag text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE said text;
+BEGIN
+    RETURN api_1.peers_update(c, peer, jsonb_build_object('tags', jsonb_build_array(tag)));
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE || ' ' || SQLERRM;
+END $$;
+INSERT INTO goconnect.tags (network_id, name) SELECT :'lan', 'n' || i FROM generate_series(1, 300) i;
+SELECT is(t.said(api_1.peers_update(:'admin', :'boxp', '{"tags": ["web", "more"]}')), '200', 'what nobody wears any more does not count');
+SELECT count(t.peer(t.device(:'admin', 'tagged' || i), :'lan')) FROM generate_series(1, 8) i \g /dev/null
+UPDATE goconnect.peers p SET tags = ARRAY(SELECT 'n' || p.name || j FROM generate_series(1, 32) j) WHERE p.name LIKE 'tagged%';
+INSERT INTO goconnect.tags SELECT DISTINCT p.network_id, x FROM goconnect.peers p, unnest(p.tags) x WHERE p.name LIKE 'tagged%';
+SELECT is(t.tag(:'admin', :'boxp', 'one'), 'GC409 limit_reached', 'the network''s tags are bounded');
+DELETE FROM goconnect.peers WHERE name LIKE 'tagged%';
 
 -- routes
 SELECT * FROM api_1.peers_update(:'box', :'boxp', '{"routes": ["192.168.5.0/24", "fd00:5::/64", "0.0.0.0/0", "192.168.5.0/24"]}') \gset r_
