@@ -437,6 +437,24 @@ ngx_goconnect_verify_rows(ngx_goconnect_verify_t *v, gc_slice_t body)
 }
 
 
+/* A client that went away while its request was read is not told of again. */
+static ngx_uint_t
+ngx_goconnect_verify_alone(ngx_goconnect_http_ctx_t *ctx)
+{
+    ngx_connection_t *c;
+
+    c = ctx->request->connection;
+
+#if (NGX_HAVE_EPOLLRDHUP)
+    if (c->read->pending_eof) {
+        return 1;
+    }
+#endif
+
+    return c->error;
+}
+
+
 static ngx_int_t
 ngx_goconnect_verify_next(ngx_goconnect_http_ctx_t *ctx)
 {
@@ -444,6 +462,11 @@ ngx_goconnect_verify_next(ngx_goconnect_http_ctx_t *ctx)
     ngx_int_t rc;
     gc_slice_t body, anchor, none = {"", 0};
     int64_t before, pruned;
+
+    if (ngx_goconnect_verify_alone(ctx)) {
+        ctx->rc = NGX_HTTP_CLIENT_CLOSED_REQUEST;
+        return NGX_DECLINED;
+    }
 
     v = ngx_goconnect_verify_of(ctx);
     body.data = (char *) ctx->answer.body.data;
