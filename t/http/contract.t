@@ -41,6 +41,15 @@ for my $reference (grep { !$seen{$_}++ } references($api)) {
     ok eval { defined resolve({ '$ref' => $reference }) }, "$reference exists";
 }
 
+# And every component is used, if not by REST then by the WebSocket.
+for my $kind (grep { $_ ne 'securitySchemes' } keys %{ $api->{components} }) {
+    for my $name (keys %{ $api->{components}{$kind} }) {
+        ok $seen{"#/components/$kind/$name"}
+            || ($api->{components}{$kind}{$name}{description} // '') =~ /^The data of a WebSocket frame `\w+`/,
+            "$kind/$name is used";
+    }
+}
+
 my %operation;
 for my $path (keys %{ $api->{paths} }) {
     for my $method (keys %{ $api->{paths}{$path} }) {
