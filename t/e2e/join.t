@@ -90,6 +90,23 @@ subtest 'the server knows who reaches whom' => sub {
     is_deeply [ grep { $_->{path} ne 'direct' || $_->{sent_bytes} < 1 } values %link ], [], 'directly';
 };
 
+subtest 'a changed setting reaches the agents as it is made' => sub {
+    my ($device) = @{ $ada->host->must('ip', '-o', 'link') =~ /(gc-[^:@]+)/ ? [$1] : [] };
+    my $mtu = sub { ($_[0]->host->must('ip', 'link', 'show', $device) =~ /mtu (\d+)/)[0] };
+    is $mtu->($ada), 1420, 'the usual MTU';
+    $s->must(200, PATCH => "/v1/networks/$network->{id}", { settings => { mtu => 1330 } }, @as);
+    ok defined $ada->await(sub { $mtu->($ada) == 1330 }), 'the new one';
+    unlike $ada->log, qr/netmap afresh/, 'without asking for the whole map again';
+    ok defined $ada->host->reaches($bob->address, 10), 'and bob is reached as before';
+};
+
+subtest 'the server knows where a device sits' => sub {
+    my $local = $s->sql("SELECT string_agg(host(subnet) || '/' || masklen(subnet), ' ') "
+        . "FROM goconnect.device_subnets");
+    like $local, qr{\d+\.\d+\.\d+\.\d+/\d+}, "it sits in $local";
+    unlike $local, qr{100\.64\.|127\.0}, 'not in the network itself';
+};
+
 subtest 'one leaves' => sub {
     my $gone = $bob->address;
     $bob->leave('lan');
