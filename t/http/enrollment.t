@@ -130,6 +130,28 @@ $w->is(403, 'role_too_low', 'a network that wants more by now', 'auth_enroll',
     body => fields('x', key => $many->{key}));
 $s->sql("UPDATE goconnect.networks SET required_role = 'member' WHERE id = '$home->{network}'");
 
+# enrolments that cross the deletion of their network and of their key
+for my $round (1 .. 3) {
+    my $doomed = $w->must(201, 'networks_create', as => 'owner', path => [ $home->{tenant} ],
+        body => { name => "doomed $round" });
+    my $crossed = key(name => "crossed $round", reusable => true, networks => [ $doomed->{id} ]);
+    my @got;
+    my %owner = (Authorization => "Bearer $w->{user}{owner}{token}");
+    my @call = map { [ POST => '/v1/auth/enroll', {}, fields("cross $round.$_", key => $crossed->{key}) ] } 1 .. 12;
+    splice @call, 4, 0, [ DELETE => "/v1/networks/$doomed->{id}", \%owner ];
+    splice @call, 9, 0, [ DELETE => "/v1/enrollment-keys/$crossed->{id}", \%owner ];
+    Mojo::Promise->all_settled(map {
+        my ($method, $path, $headers, $body) = @$_;
+        my $tx = $s->ua->build_tx($method => $s->url . $path => $headers, $body ? (json => $body) : ());
+        $s->ua->start_p($tx)->then(sub { push @got, $_[0]->res->code });
+    } @call)->wait;
+    is scalar(grep { !/^(?:201|204|401)\z/ } @got), 0, "crossing: each is done or refused: @got";
+    my $left = $s->sql("SELECT count(*) FROM goconnect.devices WHERE name LIKE 'cross $round.%'");
+    is $left, scalar(grep { $_ == 201 } @got), 'who was told so is enrolled, and nobody else';
+    is $s->sql("SELECT count(*) FROM goconnect.users WHERE username = 'device-crossed-$round'"),
+        $left ? 1 : 0, 'the service user is there if somebody needs it';
+}
+
 # --------------------------------------------------------------- device codes
 
 sub code { return $w->must(200, 'auth_device_code', body => fields($_[0])) }
