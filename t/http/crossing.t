@@ -11,16 +11,32 @@ use Mojo::IOLoop;
 use Mojo::JSON qw(decode_json);
 use Test::More;
 
-my $s = GoConnect::Server->start(workers => 2, pool => 'read=2 depth=8 write=16 bulk=1');
+# Looking for deadlocks begins long before lock_timeout ends a wait, so that each
+# is counted as one. A 503 `busy` without any is a slow machine: it is repeated.
+my $pg = GoConnect::Cluster->shared;
+my $database = $pg->create_database;
+$pg->sql($database, "ALTER DATABASE \"$database\" SET deadlock_timeout = '20ms'");
+my $s = GoConnect::Server->start(workers => 2, pool => 'read=2 depth=8 write=16 bulk=1',
+    database => $database);
 my $seed = $ENV{GOCONNECT_SEED} // time;
 srand $seed;
 diag "GOCONNECT_SEED=$seed";
 
 my $ua = $s->_new_ua->max_connections(64);
+my $busy = 0;
 my %route = GoConnect::Routes::by_name();
 
 # Requests at once: [name, path, token, body]; returns [status, code] of each.
 sub together {
+    my (@request) = @_;
+    my @got = at_once(@request);
+    my @busy = grep { $got[$_][1] eq 'busy' } 0 .. $#got;
+    $busy += @busy;
+    @got[@busy] = together(@request[@busy]) if @busy;
+    return @got;
+}
+
+sub at_once {
     my (@request) = @_;
     my ($left, @got) = (scalar @request);
     for my $i (0 .. $#request) {
@@ -182,6 +198,7 @@ sub wild_request {
 sub all_back {
     together(map { [ tenant_bans_delete => [ $tenant, $user{$_}{id} ], $user{owner}{token} ] } @common);
     must_all('back into the tenant', map { [ invites_accept => [ $code{member} ], $user{$_}{token} ] } @common);
+    must_all('as members', map { [ members_update => [ $tenant, $user{$_}{id} ], $user{owner}{token}, { role => 'member' } ] } @common);
     return;
 }
 
@@ -224,6 +241,7 @@ for my $round (1 .. ($ENV{GOCONNECT_FULL} ? 100 : 25)) {
     @request = shuffle @request;
     my @got = together(@request);
     all_answered("gate $round", \@request, \@got);
+    is scalar(grep { $request[$_][0] =~ /ban/ && $got[$_][0] != 201 } 0 .. $#got), 0, '... each ban holds';
     $won{ $got[$_][0] }++ for grep { $request[$_][0] eq 'networks_join' } 0 .. $#got;
     my $in = join ', ', map { "'$user{$_}{id}'" } @common[ 0 .. 2 ];
     is $s->sql("SELECT count(*) FROM goconnect.memberships WHERE network_id = '$net' AND user_id IN ($in) AND status <> 'banned'")
@@ -239,7 +257,9 @@ for my $round (1 .. ($ENV{GOCONNECT_FULL} ? 100 : 25)) {
 consistent('at the gate');
 ok $won{200} && $won{403}, 'some joins came before their ban, some after' or diag explain \%won;
 is $s->sql('SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()'), 0, 'no deadlock';
+note "$busy were told to come again";
 
 undef $ua;
 $s->stop;
+$pg->drop_database($database);
 done_testing;
