@@ -54,6 +54,7 @@ LANGUAGE sql IMMUTABLE AS $$
                            WHEN 'object' THEN detail -> p.part ELSE '{}' END) AS m (key, value)
      WHERE m.value IS NOT NULL
        AND (m.key IN ('username', 'email', 'content', 'note', 'address')
+            OR m.key = 'subnets' AND kind = 'device'
             OR m.key = 'name' AND kind IN ('device', 'peer'))
 $$;
 

@@ -210,6 +210,7 @@ SELECT is((api_1.ws_netmap(:'roamer', :'lan')).body #>> '{relays,1,url}', 'wss:/
 
 -- the trail
 SELECT is((SELECT count(*) FROM goconnect.audit_log WHERE action IN ('reservation.create', 'reservation.delete', 'network.rules', 'device.subnets') AND NOT detail ?& ARRAY['before', 'after']), 0::bigint, 'each change is written down with before and after');
+SELECT is((SELECT count(*) || ' ' || count(DISTINCT p.field) FROM goconnect.audit_log l JOIN goconnect.audit_personal p ON p.audit_id = l.id AND p.field IN ('before.subnets', 'after.subnets') WHERE l.action = 'device.subnets' AND NOT l.detail::text LIKE '%192.168.1.0%')::text ~ '^[1-9][0-9]* 2$', true, 'where a device sat can be erased');
 SELECT is((SELECT string_agg(DISTINCT action, ' ' ORDER BY action) FROM goconnect.audit_log WHERE action ~ '^(reservation|network.rules|device.subnets)'), 'device.subnets network.rules reservation.create reservation.delete', '... of all kinds');
 
 SELECT * FROM finish();
