@@ -27,6 +27,7 @@ sub connect {
         return if !$tx->is_websocket;
         $tx->max_websocket_size(16 * 1024 * 1024);
         $self->{tx} = $tx;
+        $self->{stream} = $tx->connection;
         $tx->on(text => sub {
             my ($ws, $bytes) = @_;
             push @{ $self->{raw} }, $bytes;
@@ -120,6 +121,9 @@ sub ask {
 sub closed {
     my ($self, $seconds) = @_;
     $self->_spin(sub { !$self->{tx} }, $seconds // $TIMEOUT);
+    # our answer to the close frame, and the end of the connection
+    $self->_spin(sub { !Mojo::IOLoop->stream($self->{stream}) }, 2)
+        if !$self->{tx} && $self->{stream};
     return $self->{closed};
 }
 
