@@ -197,7 +197,10 @@ DECLARE
     frames json;
 BEGIN
     SELECT to_json(to_jsonb(v) - 'seq') INTO data FROM api_1._messages v WHERE v.id = m.id;
-    UPDATE goconnect.events e SET payload = data
+    -- the first one stays news to those who have not seen it
+    UPDATE goconnect.events e
+       SET payload = CASE WHEN e.seq = m.seq AND m.deleted_at IS NULL
+                          THEN to_json(data::jsonb || '{"edited_at": null}') ELSE data END
      WHERE e.topic = _publish_message_change.topic AND e.seq = ANY (m.seq || m.change_seqs)
        AND e.kind = 'chat_message';
     frames := api_1._publish(ARRAY[api_1._event(topic, 'chat_message', data)]);

@@ -35,6 +35,7 @@ SELECT is(t.events(ROW(:r_status, NULL, NULL, NULL, :'r_events')::api_1.reply), 
 SELECT is((:'r_events'::jsonb #> '{0,data}') - 'seq', (:'r_body'::jsonb) - 'seq', '... with the message as it is, without its seq');
 SELECT is((SELECT count(*) FROM goconnect.events e WHERE e.topic = 'network:' || :'lan' AND e.payload ->> 'content' = 'one'), 0::bigint, '... and no stored event says the old text');
 SELECT is((SELECT count(*) FROM goconnect.events e WHERE e.topic = 'network:' || :'lan' AND e.payload ->> 'content' = 'uno'), 2::bigint, '... those that told of it say the new one');
+SELECT is((SELECT array_agg(e.payload ->> 'edited_at' IS NULL ORDER BY e.seq) FROM goconnect.events e WHERE e.payload ->> 'id' = :'one'), ARRAY[true, false], '... the first still as news, the second as an edit');
 SELECT is((SELECT detail FROM goconnect.audit_log WHERE action = 'message.update'), jsonb_build_object('network_id', :'lan', 'user_id', (:'bob'::api_1.ctx).user_id, 'number', 1), '... audited');
 SELECT is((SELECT jsonb_object_agg(p.field, p.value) FROM goconnect.audit_personal p JOIN goconnect.audit_log l ON l.id = p.audit_id WHERE l.action = 'message.update'), '{"address": "192.0.2.1", "before.content": "one", "after.content": "uno"}'::jsonb, '... with before and after');
 SELECT is((SELECT bool_and(p.user_id = (:'bob'::api_1.ctx).user_id) FROM goconnect.audit_personal p JOIN goconnect.audit_log l ON l.id = p.audit_id WHERE l.action = 'message.update'), true, '... whose they are');
