@@ -167,7 +167,7 @@ BEGIN
     LOOP
         INSERT INTO goconnect.users AS u (kind, username)
         VALUES ('service', api_1._service_name(title))
-        ON CONFLICT ON CONSTRAINT users_username_key DO NOTHING
+        ON CONFLICT (username_norm) WHERE username_norm IS NOT NULL DO NOTHING
         RETURNING u.id INTO service;
         EXIT WHEN FOUND;    -- else somebody took the name meanwhile
     END LOOP;

@@ -189,12 +189,13 @@ sub wild_request {
         (sub { [ tenant_bans_delete => [ $tenant, $user{$who}{id} ], $mod ] }) x 2,
         (sub { [ invites_accept => [ $code{member} ], $mine ] }) x 3,
         sub { [ tenants_leave => [$tenant], $mine ] },
+        sub { [ users_update => [], $mine, { username => $who . (qw(a b c))[ rand 3 ] } ] },
         sub { [ network_messages_create => [$net], $device{$who}{token}, { content => 'here' } ] },
     );
     return $kind[ rand @kind ]->();
 }
 
-# Everybody is in the tenant again.
+# Everybody is in the tenant again, as a member whom a moderator may ban.
 sub all_back {
     together(map { [ tenant_bans_delete => [ $tenant, $user{$_}{id} ], $user{owner}{token} ] } @common);
     must_all('back into the tenant', map { [ invites_accept => [ $code{member} ], $user{$_}{token} ] } @common);
@@ -225,8 +226,6 @@ for my $name (qw(networks_join networks_ban networks_kick networks_unban peers_c
 # -------------------------------------------- a ban in the middle of a joining
 
 all_back();
-# whom the rounds before have made a moderator, no moderator bans
-must_all('plain members', map { [ members_update => [ $tenant, $user{$_}{id} ], $user{owner}{token}, { role => 'member' } ] } @common);
 my %won;
 for my $round (1 .. ($ENV{GOCONNECT_FULL} ? 100 : 25)) {
     my $net = network("gate $round");
