@@ -73,6 +73,8 @@ typedef struct {
     int follow;
     int insecure;
     int json;
+    int help;
+    int version;
     const char *role;
     const char *uses;
     const char *expires;

@@ -2,11 +2,11 @@
 #include "base/version.h"
 #include "client/ask.h"
 #include "client/command.h"
+#include "client/option.h"
 #include "client/session.h"
 
 #include <getopt.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,68 +163,6 @@ static const struct {
     {"busy", CLIENT_FAILED},
     {"interface", CLIENT_FAILED},
 };
-
-enum {
-    GOCONNECT_SOCKET_OPT = 256,
-    GOCONNECT_JSON_OPT,
-    GOCONNECT_USERNAME_OPT,
-    GOCONNECT_PASSWORD_OPT,
-    GOCONNECT_KEY_OPT,
-    GOCONNECT_KEY_FILE_OPT,
-    GOCONNECT_EMAIL_OPT,
-    GOCONNECT_NAME_OPT,
-    GOCONNECT_CA_OPT,
-    GOCONNECT_INSECURE_OPT,
-    GOCONNECT_NETWORK_OPT,
-    GOCONNECT_COMMUNITY_OPT /* and on, in the order of the table below */
-};
-
-/* Options that only say something: a text, or that they are there. */
-static const struct {
-    const char *name;
-    unsigned bit;
-    size_t text; /* in client_t, or 0 */
-    size_t flag;
-} goconnect_community_options[] = {
-    {"role", CLIENT_OPT_ROLE, offsetof(client_t, role), 0},
-    {"uses", CLIENT_OPT_USES, offsetof(client_t, uses), 0},
-    {"expires", CLIENT_OPT_EXPIRES, offsetof(client_t, expires), 0},
-    {"reason", CLIENT_OPT_REASON, offsetof(client_t, reason), 0},
-    {"user", CLIENT_OPT_USER, offsetof(client_t, user), 0},
-    {"device", CLIENT_OPT_DEVICE, offsetof(client_t, device), 0},
-    {"cidr", CLIENT_OPT_CIDR, offsetof(client_t, cidr), 0},
-    {"policy", CLIENT_OPT_POLICY, offsetof(client_t, policy), 0},
-    {"endpoint", CLIENT_OPT_ENDPOINT, offsetof(client_t, endpoint), 0},
-    {"reusable", CLIENT_OPT_REUSABLE, 0, offsetof(client_t, reusable)},
-    {"ephemeral", CLIENT_OPT_EPHEMERAL, 0, offsetof(client_t, ephemeral)},
-    {"public", CLIENT_OPT_PUBLIC, 0, offsetof(client_t, is_public)},
-    {"open", CLIENT_OPT_OPEN, 0, offsetof(client_t, open)},
-};
-
-#define GOCONNECT_COMMUNITY_OPTIONS        \
-    (sizeof(goconnect_community_options) / \
-     sizeof(goconnect_community_options[0]))
-
-static const struct option goconnect_options[] = {
-    {"socket", required_argument, NULL, GOCONNECT_SOCKET_OPT},
-    {"json", no_argument, NULL, GOCONNECT_JSON_OPT},
-    {"username", required_argument, NULL, GOCONNECT_USERNAME_OPT},
-    {"password-file", required_argument, NULL, GOCONNECT_PASSWORD_OPT},
-    {"key", required_argument, NULL, GOCONNECT_KEY_OPT},
-    {"key-file", required_argument, NULL, GOCONNECT_KEY_FILE_OPT},
-    {"email", required_argument, NULL, GOCONNECT_EMAIL_OPT},
-    {"name", required_argument, NULL, GOCONNECT_NAME_OPT},
-    {"ca", required_argument, NULL, GOCONNECT_CA_OPT},
-    {"insecure", no_argument, NULL, GOCONNECT_INSECURE_OPT},
-    {"follow", no_argument, NULL, 'f'},
-    {"limit", required_argument, NULL, 'n'},
-    {"help", no_argument, NULL, 'h'},
-    {"network", required_argument, NULL, GOCONNECT_NETWORK_OPT},
-    {"version", no_argument, NULL, 'V'},
-};
-
-#define GOCONNECT_OPTIONS \
-    (sizeof(goconnect_options) / sizeof(goconnect_options[0]))
 
 
 int
@@ -442,144 +380,6 @@ goconnect_version(client_t *client)
 
 
 static int
-goconnect_limit(client_t *client, const char *text)
-{
-    char *end;
-    long limit = strtol(text, &end, 10);
-
-    if (*end != '\0' || limit < 1 || limit > 100) {
-        return -1;
-    }
-
-    client->limit = (int) limit;
-    return CLIENT_OPT_LIMIT;
-}
-
-
-static int
-goconnect_network_option(client_t *client)
-{
-    size_t i;
-
-    for (i = 0; i < CLIENT_NETWORKS_MAX; i++) {
-        if (client->network[i] == NULL) {
-            client->network[i] = optarg;
-            return CLIENT_OPT_NETWORK;
-        }
-    }
-
-    fprintf(stderr, "goconnect: --network: at most %d\n", CLIENT_NETWORKS_MAX);
-    return -1;
-}
-
-
-static int
-goconnect_community_option(client_t *client, int option)
-{
-    char *base = (char *) client;
-    size_t i = (size_t) (option - GOCONNECT_COMMUNITY_OPT);
-
-    if (option < GOCONNECT_COMMUNITY_OPT || i >= GOCONNECT_COMMUNITY_OPTIONS) {
-        return -1;
-    }
-
-    if (goconnect_community_options[i].text != 0) {
-        *(const char **) (void *) (base + goconnect_community_options[i].text) =
-            optarg;
-
-    } else {
-        *(int *) (void *) (base + goconnect_community_options[i].flag) = 1;
-    }
-
-    return (int) goconnect_community_options[i].bit;
-}
-
-
-/* All options for getopt_long(). */
-static void
-goconnect_long_options(struct option *all)
-{
-    size_t i;
-
-    memcpy(all, goconnect_options, sizeof(goconnect_options));
-    all += GOCONNECT_OPTIONS;
-
-    for (i = 0; i < GOCONNECT_COMMUNITY_OPTIONS; i++, all++) {
-        all->name = goconnect_community_options[i].name;
-        all->has_arg = goconnect_community_options[i].text != 0
-                           ? required_argument
-                           : no_argument;
-        all->flag = NULL;
-        all->val = GOCONNECT_COMMUNITY_OPT + (int) i;
-    }
-
-    memset(all, 0, sizeof(*all));
-}
-
-
-/* Takes one option: its bit among those that not all commands know, or 0 if
- * all do, or -1. */
-static int
-goconnect_option(client_t *client, int option)
-{
-    switch (option) {
-    case GOCONNECT_SOCKET_OPT:
-        client->socket = optarg;
-        return 0;
-
-    case GOCONNECT_JSON_OPT:
-        client->json = 1;
-        return 0;
-
-    case GOCONNECT_USERNAME_OPT:
-        client->username = optarg;
-        return CLIENT_OPT_USERNAME;
-
-    case GOCONNECT_PASSWORD_OPT:
-        client->password_file = optarg;
-        return CLIENT_OPT_PASSWORD_FILE;
-
-    case GOCONNECT_KEY_OPT:
-        client->key = optarg;
-        return CLIENT_OPT_KEY;
-
-    case GOCONNECT_KEY_FILE_OPT:
-        client->key_file = optarg;
-        return CLIENT_OPT_KEY;
-
-    case GOCONNECT_EMAIL_OPT:
-        client->email = optarg;
-        return CLIENT_OPT_EMAIL;
-
-    case GOCONNECT_NAME_OPT:
-        client->name = optarg;
-        return CLIENT_OPT_NAME;
-
-    case GOCONNECT_CA_OPT:
-        client->ca = optarg;
-        return CLIENT_OPT_CA;
-
-    case GOCONNECT_INSECURE_OPT:
-        client->insecure = 1;
-        return CLIENT_OPT_INSECURE;
-
-    case 'f':
-        client->follow = 1;
-        return CLIENT_OPT_FOLLOW;
-
-    case 'n':
-        return goconnect_limit(client, optarg);
-
-    case GOCONNECT_NETWORK_OPT:
-        return goconnect_network_option(client);
-
-    default:
-        return goconnect_community_option(client, option);
-    }
-}
-
-
-static int
 goconnect_run(client_t *client, const command_t *command, unsigned used)
 {
     if (used & ~command->options) {
@@ -605,8 +405,7 @@ main(int argc, char **argv)
     const char *name;
     const command_t *command;
     client_t client;
-    int bit, code, help = 0, option, version = 0, words;
-    struct option options[GOCONNECT_OPTIONS + GOCONNECT_COMMUNITY_OPTIONS + 1];
+    int code, words;
     unsigned used = 0;
 
     memset(&client, 0, sizeof(client));
@@ -620,39 +419,17 @@ main(int argc, char **argv)
         client.socket = GOCONNECT_SOCKET;
     }
 
-    goconnect_long_options(options);
-
-    while ((option = getopt_long(argc, argv, "fn:hV", options, NULL)) != -1) {
-        if (option == 'h') {
-            help = 1;
-            continue;
-        }
-
-        if (option == 'V') {
-            version = 1;
-            continue;
-        }
-
-        bit = goconnect_option(&client, option);
-
-        if (bit == -1) {
-            if (option == 'n') {
-                fprintf(stderr, "goconnect: --limit is 1 to 100\n");
-            }
-
-            return CLIENT_USAGE; /* getopt has said why */
-        }
-
-        used |= (unsigned) bit;
+    if (option_parse(&client, argc, argv, &used) == -1) {
+        return CLIENT_USAGE;
     }
 
-    if (version) {
+    if (client.version) {
         return goconnect_version(&client);
     }
 
     if (optind == argc) {
         goconnect_overview();
-        return help ? CLIENT_OK : CLIENT_USAGE;
+        return client.help ? CLIENT_OK : CLIENT_USAGE;
     }
 
     name = argv[optind];
@@ -665,7 +442,7 @@ main(int argc, char **argv)
             &client, "there is no command \"%.40s\": goconnect help", name);
     }
 
-    if (help) {
+    if (client.help) {
         return goconnect_help_of(command);
     }
 
