@@ -127,10 +127,18 @@ sub backends {
 
 subtest 'a hit asks the database nothing; without it there are none for long' => sub {
     $s->allow(qr/a database connection is missing|the database is away|no answer in time/);
-    warm($path{peers}, $bob->{token});
-    my @pid = backends();
-    kill 'STOP', @pid;
-    my ($status, undef, $cache) = ask(0, GET => $path{peers}, undef, token => $bob->{token});
+    # trust ends a few seconds after the last sweep: where the machine was slower
+    # than that between warming and asking, it is tried again
+    my (@pid, $status, $cache);
+    for my $try (1 .. 20) {
+        warm($path{peers}, $bob->{token});
+        @pid = backends();
+        kill 'STOP', @pid;
+        ($status, undef, $cache) = ask(0, GET => $path{peers}, undef, token => $bob->{token});
+        last if $cache eq 'HIT';
+        kill 'CONT', @pid;
+        $s->wait_ready;
+    }
     is "$status $cache", '200 HIT', 'answered while no backend does anything';
     my $end = time + 30;
     while (time < $end) {
