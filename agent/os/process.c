@@ -131,6 +131,21 @@ process_started(int pid)
 }
 
 
+/*
+ * Whether it has been killed and is not quite gone: its memory is, with the
+ * command line, but it may still hold the interface and the socket.
+ */
+static bool
+process_dying(int pid)
+{
+    char path[64], text[2];
+
+    (void) snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+
+    return process_read(path, text, sizeof(text)) && text[0] == '\0';
+}
+
+
 /* Whether the command line is "...wireguard-go -f NAME". */
 static bool
 process_serves(int pid, const char *name)
@@ -227,9 +242,12 @@ process_save(const char *state_dir, const char *name,
 }
 
 
-/* A descriptor of the recorded process, verified; -1 if it is gone. */
+/*
+ * A descriptor of the recorded process, verified; -1 if it is gone. One that is
+ * only dying counts where `dying` says so.
+ */
 static int
-process_open(const char *name, const struct process_record *record)
+process_open(const char *name, const struct process_record *record, bool dying)
 {
     char boot[40];
     int fd;
@@ -248,7 +266,8 @@ process_open(const char *name, const struct process_record *record)
 
     /* what is verified after pidfd_open() is what the descriptor means */
     if (process_started(record->pid) != record->started ||
-        !process_serves(record->pid, name)) {
+        !(process_serves(record->pid, name) ||
+          (dying && process_dying(record->pid)))) {
         (void) close(fd);
         return -1;
     }
@@ -267,7 +286,7 @@ process_running(const char *state_dir, const char *name)
         return false;
     }
 
-    fd = process_open(name, &record);
+    fd = process_open(name, &record, false);
 
     if (fd < 0) {
         return false;
@@ -416,7 +435,7 @@ process_stop(const char *state_dir, const char *name, struct error *error)
         return 0;
     }
 
-    fd = process_open(name, &record);
+    fd = process_open(name, &record, true);
 
     if (fd >= 0) {
         ended = process_end(fd, SIGTERM, PROCESS_TERM_MS) ||

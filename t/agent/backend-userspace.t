@@ -30,7 +30,7 @@ GoConnect::Backend::suite('userspace', peers => 1000, more => sub {
         ($status, $text) = GoConnect::Backend::driver('a', 'apply', $file);
         is $status, 0, 'the next run' or diag $text;
         is_deeply [ split /\n/, GoConnect::Backend::state('a') ], [ split /\n/, $whole ],
-            'brings all back';
+            'brings all back' or diag "before:\n$whole\nafter:\n", GoConnect::Backend::state('a');
         isnt process($name), $pid, 'by another process';
         GoConnect::Backend::driver('a', 'down');
         ok !-e "/run/wireguard/$name.sock", 'down leaves no socket';

@@ -151,8 +151,9 @@ sub seen {
 # tells of every wireguard-go of this machine, also of another run's.
 sub state {
     my ($ns) = @_;
-    my (undef, $wg) = capture(in($ns, qw(wg show all dump)));
-    my $text = join "\n", grep { /^\Q$interface\E\t/ } split /\n/, $wg;
+    # not `show all`: others' wireguard-go come and go in the same folder
+    my ($status, $wg) = capture(in($ns, 'wg', 'show', $interface, 'dump'));
+    my $text = $status == 0 ? $wg =~ s/^/$interface\t/mgr : '';
     $text .= "\n" . must(in($ns, 'sh', '-c', 'ip -d link; ip address;'
         . 'ip route show table all; ip -6 route show table all'));
     # interface numbers, counters and what the kernel makes up for itself
