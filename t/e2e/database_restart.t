@@ -82,7 +82,7 @@ $s->stop_database('immediate');
 sleep 1;
 $s->start_database;
 waitpid $_, 0 for @child;
-$s->wait_ready;
+$s->wait_pool;
 
 my (%acknowledged, %sent, %code);
 for my $n (1 .. 6) {

@@ -291,7 +291,7 @@ subtest 'without the database' => sub {
         is $status, $route->{name} eq 'readyz' ? 503 : 200, "$route->{name}, which asks none";
     }
     $s->start_database;
-    $s->wait_ready;
+    $s->wait_pool;
 };
 
 $s->stop;

@@ -48,7 +48,7 @@ for my $mode (qw(fast immediate)) {
     is $knock->closed, 1013, "$mode: a new one is told to try again later";
 
     $s->start_database;
-    $s->wait_ready;
+    $s->wait_pool;
     my ($key, $sent) = (uuid());
     my $end = time + 30;
     do {
@@ -78,7 +78,7 @@ $s->stop_database('fast');
 $box->close;
 $ws[0]->ask('ping');
 $s->start_database;
-$s->wait_ready;
+$s->wait_pool;
 ok online($ws[0], 'offline'), 'a device that went meanwhile is off line';
 
 $_->close for @ws;

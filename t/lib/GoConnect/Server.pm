@@ -33,6 +33,10 @@ use Time::HiRes qw(sleep time);
 
 our $ROOT  = $GoConnect::Cluster::ROOT;
 our $BUILD = $GoConnect::Cluster::BUILD;
+# /metrics, for tests at addresses that the shipped configuration does not let
+# see it.
+my $COUNTERS = 'location = /counters { rewrite ^ /metrics break; goconnect_api; }';
+
 our $SAN   = $BUILD =~ m{/san$};
 our $VALGRIND = $ENV{GOCONNECT_VALGRIND};
 
@@ -129,7 +133,7 @@ sub write_config {
         DATABASE => $self->conninfo,
         URL => $self->{public_url} // $self->url,
         LISTEN => "listen $self->{address}:$self->{port}; $self->{listen}",
-        HTTP => $self->{http}, SERVER => $self->{server},
+        HTTP => $self->{http}, SERVER => "$self->{server}\n$COUNTERS",
     );
     $conf =~ s/\@([A-Z]+)\@/$word{$1} \/\/ croak "no value for \@$1\@"/ge;
     $self->write_file('nginx.conf', $conf);
@@ -272,6 +276,18 @@ sub wait_ready {
         sleep 0.02;
     }
     croak "the server is not ready: $answer\n" . $self->log_tail;
+}
+
+# Waits until every worker has all of its database connections: ready() asks one.
+sub wait_pool {
+    my ($self) = @_;
+    $self->wait_ready;
+    return $self->_await('the connections of all workers', sub {
+        my $text = $self->_new_ua->get($self->url . '/counters')->res->body;
+        my %up = $text =~ /^goconnect_database_connections\{(\S+)\} (\d+)$/mg;
+        my %wanted = $text =~ /^goconnect_database_connections_max\{(\S+)\} (\d+)$/mg;
+        return %wanted && !grep { ($up{$_} // 0) < $wanted{$_} } keys %wanted;
+    });
 }
 
 sub _signal {
