@@ -89,7 +89,7 @@ SELECT i, 1, 1, 'member'
 
 INSERT INTO goconnect.memberships (id, tenant_id, network_id, user_id, role, joined_at,
                                    created_at)
-SELECT pg_temp.id('member/' || coalesce(m.n, 0), m.t * 10000000 + m.i),
+SELECT pg_temp.id('member/' || coalesce(m.n, 0), m.t * 10000000::bigint + m.i),
        pg_temp.id('tenant', m.t), pg_temp.id('network', m.n), pg_temp.id('user', m.i),
        m.role, now(), pg_temp.at(m.i, :users)
   FROM member m;
