@@ -29,8 +29,17 @@ sub crowd {
 }
 
 # All these requests, each a list as for GoConnect::World::call, at once: the
-# answers in their order, as [status, json].
+# answers in their order, as [status, json]. Whoever is told that the server is
+# busy (nothing was changed) comes again, as a client does.
 sub at_once {
+    my (@request) = @_;
+    my @answer = all_sent(@request);
+    my @busy = grep { ($answer[$_][1]{code} // '') eq 'busy' } 0 .. $#answer;
+    @answer[@busy] = at_once(@request[@busy]) if @busy;
+    return @answer;
+}
+
+sub all_sent {
     my (@request) = @_;
     my @answer;
     my @promise = map {
