@@ -84,19 +84,27 @@ gc_paths_put(gc_paths_t *paths, const gc_path_t *path)
 }
 
 
-size_t
-gc_paths_find(const gc_paths_t *paths, const char *network, int64_t since,
-              gc_path_t *out, size_t max)
+static int
+gc_paths_wanted(const gc_path_t *entry, const char *network, const char *peer,
+                int64_t since)
 {
-    const gc_path_t *entry;
+    return entry->at != 0 && entry->at >= since &&
+           memcmp(entry->network, network, GC_UUID_LEN) == 0 &&
+           (peer == NULL || memcmp(entry->from, peer, GC_UUID_LEN) == 0 ||
+            memcmp(entry->to, peer, GC_UUID_LEN) == 0);
+}
+
+
+size_t
+gc_paths_find(const gc_paths_t *paths, const char *network, const char *peer,
+              int64_t since, gc_path_t *out, size_t max)
+{
     size_t i, n = 0;
 
-    for (i = 0; i < gc_paths_capacity(paths) && n < max; i++) {
-        entry = &paths->entry[i];
-
-        if (entry->at != 0 && entry->at >= since &&
-            memcmp(entry->network, network, GC_UUID_LEN) == 0) {
-            out[n++] = *entry;
+    for (i = 0; i < gc_paths_capacity(paths); i++) {
+        if (gc_paths_wanted(&paths->entry[i], network, peer, since) &&
+            n++ < max) {
+            out[n - 1] = paths->entry[i];
         }
     }
 

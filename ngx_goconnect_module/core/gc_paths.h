@@ -49,11 +49,13 @@ size_t gc_paths_capacity(const gc_paths_t *paths);
 void gc_paths_put(gc_paths_t *paths, const gc_path_t *path);
 
 /*
- * Copies what is known of a network since a time into `out`, at most max.
- * Returns how many.
+ * Copies what is known of a network since a time into `out`, at most max; with
+ * a peer only what is from it or to it. Returns how many there are, which may
+ * be more than max.
  */
 size_t gc_paths_find(const gc_paths_t *paths, const char *network,
-                     int64_t since, gc_path_t *out, size_t max);
+                     const char *peer, int64_t since, gc_path_t *out,
+                     size_t max);
 
 
 #endif /* GC_PATHS_H */

@@ -3,11 +3,6 @@
 #include "shm/ngx_goconnect_paths.h"
 
 
-/* what 200 peers have to tell of each other does not fit everywhere: beyond
- * that a caller asks for one peer, and gets what is of it */
-#define NGX_GOCONNECT_MESH_LINKS 4096
-
-
 static json_t *
 ngx_goconnect_mesh_link(const gc_path_t *path)
 {
@@ -24,24 +19,34 @@ ngx_goconnect_mesh_link(const gc_path_t *path)
 }
 
 
-/* whether the list, as SQL made it, has a peer of this id */
-static ngx_uint_t
-ngx_goconnect_mesh_has(const json_t *peers, const char *id)
+/* the ids of the peers as SQL listed them, to look them up by */
+static json_t *
+ngx_goconnect_mesh_known(const json_t *peers)
 {
-    const char *known;
-    json_t *peer;
+    json_t *known, *peer;
     size_t i;
+
+    known = json_object();
 
     json_array_foreach(peers, i, peer)
     {
-        known = json_string_value(json_object_get(peer, "id"));
-
-        if (known && ngx_strncmp(known, id, GC_UUID_LEN) == 0) {
-            return 1;
-        }
+        json_object_set_new(
+            known, json_string_value(json_object_get(peer, "id")), json_true());
     }
 
-    return 0;
+    return known;
+}
+
+
+static ngx_uint_t
+ngx_goconnect_mesh_has(const json_t *known, const char *id)
+{
+    char text[GC_UUID_LEN + 1];
+
+    ngx_memcpy(text, id, GC_UUID_LEN);
+    text[GC_UUID_LEN] = '\0';
+
+    return json_object_get(known, text) != NULL;
 }
 
 
@@ -49,44 +54,31 @@ ngx_goconnect_mesh_has(const json_t *peers, const char *id)
 ngx_int_t
 ngx_goconnect_step_mesh_after(ngx_goconnect_http_ctx_t *ctx)
 {
-    json_t *answer, *links, *peers;
-    const gc_path_t *path;
+    json_t *answer, *known, *links;
     gc_path_t *paths;
-    ngx_str_t *peer;
     size_t i, n;
 
-    peer = &ctx->query[0];
-
-    paths = ngx_palloc(ctx->request->pool,
-                       NGX_GOCONNECT_MESH_LINKS * sizeof(gc_path_t));
+    paths = ngx_goconnect_paths_find(
+        ctx->request->pool, ctx->params[0].data,
+        ctx->query[0].len ? ctx->query[0].data : NULL, &n);
     answer = ngx_goconnect_http_answer(ctx);
-    links = json_array();
 
-    if (paths == NULL || answer == NULL || links == NULL) {
+    if (paths == NULL || answer == NULL) {
         json_decref(answer);
-        json_decref(links);
         return NGX_ERROR;
     }
 
-    peers = json_object_get(answer, "peers");
-    n = ngx_goconnect_paths_find(ctx->params[0].data, paths,
-                                 NGX_GOCONNECT_MESH_LINKS);
+    known = ngx_goconnect_mesh_known(json_object_get(answer, "peers"));
+    links = json_array();
 
     for (i = 0; i < n; i++) {
-        path = &paths[i];
-
-        if (peer->len &&
-            ngx_strncmp(peer->data, path->from, GC_UUID_LEN) != 0 &&
-            ngx_strncmp(peer->data, path->to, GC_UUID_LEN) != 0) {
-            continue;
-        }
-
-        if (ngx_goconnect_mesh_has(peers, path->from) &&
-            ngx_goconnect_mesh_has(peers, path->to)) {
-            json_array_append_new(links, ngx_goconnect_mesh_link(path));
+        if (ngx_goconnect_mesh_has(known, paths[i].from) &&
+            ngx_goconnect_mesh_has(known, paths[i].to)) {
+            json_array_append_new(links, ngx_goconnect_mesh_link(&paths[i]));
         }
     }
 
+    json_decref(known);
     json_object_set_new(answer, "links", links);
 
     return ngx_goconnect_http_answer_set(ctx, answer);

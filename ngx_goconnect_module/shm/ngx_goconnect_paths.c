@@ -71,8 +71,9 @@ ngx_goconnect_paths_put(gc_path_t *path)
 }
 
 
-size_t
-ngx_goconnect_paths_find(const u_char *network, gc_path_t *out, size_t max)
+static size_t
+ngx_goconnect_paths_copy(const u_char *network, const u_char *peer,
+                         gc_path_t *out, size_t max)
 {
     ngx_slab_pool_t *slab;
     size_t n;
@@ -81,8 +82,30 @@ ngx_goconnect_paths_find(const u_char *network, gc_path_t *out, size_t max)
 
     ngx_shmtx_lock(&slab->mutex);
     n = gc_paths_find(ngx_goconnect_paths->data, (const char *) network,
+                      (const char *) peer,
                       ngx_time() - NGX_GOCONNECT_PATHS_LIFE, out, max);
     ngx_shmtx_unlock(&slab->mutex);
 
     return n;
+}
+
+
+/* counted, then copied: what comes in between waits for the next question */
+gc_path_t *
+ngx_goconnect_paths_find(ngx_pool_t *pool, const u_char *network,
+                         const u_char *peer, size_t *n)
+{
+    gc_path_t *paths;
+    size_t max;
+
+    max = ngx_goconnect_paths_copy(network, peer, NULL, 0);
+
+    paths = ngx_palloc(pool, (max + 1) * sizeof(gc_path_t));
+    if (paths == NULL) {
+        return NULL;
+    }
+
+    *n = ngx_min(ngx_goconnect_paths_copy(network, peer, paths, max), max);
+
+    return paths;
 }

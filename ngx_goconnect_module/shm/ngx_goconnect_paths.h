@@ -29,11 +29,12 @@ void ngx_goconnect_paths_init_process(ngx_shm_zone_t *zone);
 void ngx_goconnect_paths_put(gc_path_t *path);
 
 /*
- * The living reports of a network (36 characters), at most max, into `out`.
- * Returns how many.
+ * The living reports of a network, or with a peer those from it or to it (ids
+ * of 36 characters; peer may be NULL): an array in `pool`, *n of them. NULL: no
+ * memory.
  */
-size_t ngx_goconnect_paths_find(const u_char *network, gc_path_t *out,
-                                size_t max);
+gc_path_t *ngx_goconnect_paths_find(ngx_pool_t *pool, const u_char *network,
+                                    const u_char *peer, size_t *n);
 
 
 #endif /* NGX_GOCONNECT_PATHS_H */

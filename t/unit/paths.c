@@ -43,15 +43,22 @@ Test(paths, the_last_report_of_a_pair_counts)
     path.at = 110;
     gc_paths_put(paths, &path);
 
-    cr_assert_eq(gc_paths_find(paths, path.network, 0, found, 4), 1);
+    cr_assert_eq(gc_paths_find(paths, path.network, NULL, 0, found, 4), 1);
     cr_assert_eq(found[0].path, GC_PATH_RELAYED);
     cr_assert_eq(found[0].rtt, 1500);
 
     /* the other direction is another pair */
     path = report(1, 3, 2, 110);
     gc_paths_put(paths, &path);
-    cr_assert_eq(gc_paths_find(paths, path.network, 0, found, 4), 2);
-    cr_assert_eq(gc_paths_find(paths, path.network, 0, found, 1), 1);
+    cr_assert_eq(gc_paths_find(paths, path.network, NULL, 0, found, 4), 2);
+
+    /* it says how many there are, and writes no more than there is room for */
+    memset(found, 0, sizeof(found));
+    cr_assert_eq(gc_paths_find(paths, path.network, NULL, 0, found, 1), 2);
+    cr_assert_eq(found[1].at, 0);
+    cr_assert_eq(gc_paths_find(paths, path.network, path.from, 0, found, 4), 1);
+    cr_assert_eq(gc_paths_find(paths, path.network, path.network, 0, found, 4),
+                 0);
     free(memory);
 }
 
@@ -66,9 +73,9 @@ Test(paths, networks_and_ages_are_told_apart)
     gc_paths_put(paths, &a);
     gc_paths_put(paths, &b);
 
-    cr_assert_eq(gc_paths_find(paths, a.network, 100, found, 4), 1);
-    cr_assert_eq(gc_paths_find(paths, a.network, 101, found, 4), 0);
-    cr_assert_eq(gc_paths_find(paths, b.network, 101, found, 4), 1);
+    cr_assert_eq(gc_paths_find(paths, a.network, NULL, 100, found, 4), 1);
+    cr_assert_eq(gc_paths_find(paths, a.network, NULL, 101, found, 4), 0);
+    cr_assert_eq(gc_paths_find(paths, b.network, NULL, 101, found, 4), 1);
     free(memory);
 }
 
@@ -89,7 +96,7 @@ Test(paths, a_full_table_keeps_the_newest)
         gc_paths_put(paths, &path);
     }
 
-    n = gc_paths_find(paths, path.network, 0, found, 1000);
+    n = gc_paths_find(paths, path.network, NULL, 0, found, 1000);
     cr_assert_leq(n, capacity);
     cr_assert_gt(n, capacity / 2);
 
