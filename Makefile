@@ -39,7 +39,7 @@ C_FILES    = $(shell find ngx_goconnect_module agent t -name '*.[ch]')
 
 .DEFAULT_GOAL := help
 .PHONY: help deps deps-build deps-unit module agent html unit build run test \
-        demo seed bench format install clean
+        soak demo seed bench format install clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -90,6 +90,9 @@ demo: ## show two devices on one LAN, in network namespaces (root)
 
 test: ## run all suites, or SUITE="name ..."
 	@SUITE='$(SUITE)' SAN='$(SAN)' VALGRIND='$(VALGRIND)' FULL='$(FULL)' exec t/run
+
+soak: ## break nodes, database and connections under load, in full; SEED=N again
+	@SUITE=soak FILE='$(FILE)' SEED='$(SEED)' FULL=1 exec t/run
 
 seed: ## fill the database of a running `make run`; SCALE=1 is a million messages
 	@SCALE='$(SCALE)' RUN='$(RUN)' DATABASE='$(DATABASE)' exec scripts/seed

@@ -1,0 +1,125 @@
+package GoConnect::History::Faults;
+
+# What befalls the nodes, the database and the clients of a run, by chance:
+#
+#   my $faults = GoConnect::History::Faults->new(nodes => [...], run => $run);
+#   say $faults->strike;     # what it did
+#
+# Chance is Perl's rand: a seed gives the same faults again.
+
+use strict;
+use warnings;
+use Carp qw(croak);
+use List::Util qw(shuffle);
+use Time::HiRes qw(sleep);
+
+my %DO = (
+    'kill a worker'     => sub { $_[0]->_worker('KILL') },
+    'kill a node'       => sub { $_[0]->_node },
+    'kill a backend'    => sub { $_[0]->_backend('KILL') },
+    'end a backend'     => sub { $_[0]->_backend('TERM') },
+    'deafen the nodes'  => sub { $_[0]->_deafen },
+    'cut a client'      => sub { $_[0]->_signal('USR1', $_[0]{run}->clients) },
+    'freeze a worker'   => sub { $_[0]->_freeze($_[0]->_workers) },
+    'freeze a client'   => sub { $_[0]->_freeze($_[0]{run}->clients) },
+    'freeze a backend'  => sub { $_[0]->_freeze($_[0]->_backends) },
+);
+
+# What these provoke in a node's log.
+our @PROVOKED = (
+    qr/\[alert\].*worker process \d+ exited on signal 9/,
+    qr/\[alert\].*was locked by \d+/,
+    qr/\[(?:warn|error)\].*goconnect: .*(?:database|bus|LISTEN|listening)/,
+);
+
+# nodes [GoConnect::Server], run; kinds => [...] to strike with only these
+sub new {
+    my ($class, %opt) = @_;
+    return bless { kinds => [ sort keys %DO ], deck => [], %opt }, $class;
+}
+
+# Each kind comes once before any comes again.
+sub strike {
+    my ($self) = @_;
+    $self->{deck} = [ shuffle @{ $self->{kinds} } ] if !@{ $self->{deck} };
+    my $kind = shift @{ $self->{deck} };
+    $DO{$kind}->($self);
+    return $kind;
+}
+
+sub _any { return $_[ rand @_ ] }
+
+sub _signal {
+    my ($self, $signal, @pid) = @_;
+    my $pid = _any(@pid) or return;
+    kill $signal, $pid;
+    return $pid;
+}
+
+sub _workers {
+    my ($self) = @_;
+    return map { sort { $a <=> $b } keys %{ $_->worker_pids } } @{ $self->{nodes} };
+}
+
+sub _worker {
+    my ($self, $signal) = @_;
+    my $node = _any(@{ $self->{nodes} });
+    my $victim = $self->_signal($signal, sort { $a <=> $b } keys %{ $node->worker_pids });
+    $node->_await('a new worker', sub {
+        my $now = $node->worker_pids;
+        return !$now->{$victim} && keys %$now >= $node->{workers};
+    });
+    return;
+}
+
+# Dead at once, and back after a while.
+sub _node {
+    my ($self) = @_;
+    my $node = _any(@{ $self->{nodes} });
+    $node->kill_all;
+    sleep rand;
+    $node->_launch or croak "nginx did not start:\n" . $node->log_tail;
+    return;
+}
+
+# The module's database connections, by the postmaster's children.
+sub _backends {
+    my ($self) = @_;
+    my $postmaster = $self->{nodes}[0]->pg->{pid} or return;
+    open my $fh, '<', "/proc/$postmaster/task/$postmaster/children" or return;
+    return grep { _title($_) =~ /^postgres: goconnect / } sort { $a <=> $b } split ' ', <$fh> // '';
+}
+
+sub _title {
+    my ($pid) = @_;
+    open my $fh, '<', "/proc/$pid/cmdline" or return '';
+    return scalar(<$fh>) // '';
+}
+
+# By KILL the whole database starts again, from its log.
+sub _backend {
+    my ($self, $signal) = @_;
+    $self->_signal($signal, $self->_backends);
+    return;
+}
+
+# All that listen lose their connection, and what is rung meanwhile.
+sub _deafen {
+    my ($self) = @_;
+    my $node = $self->{nodes}[0];
+    eval {
+        $node->sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            . "WHERE datname = current_database() AND usename = 'goconnect' AND query ~ '^LISTEN|^SELECT 1\$'");
+    };
+    return;
+}
+
+sub _freeze {
+    my ($self, @pid) = @_;
+    my $pid = $self->_signal('STOP', @pid) or return;
+    sleep 0.2 + rand 1;
+    kill 'CONT', $pid;
+    return;
+}
+
+1;
