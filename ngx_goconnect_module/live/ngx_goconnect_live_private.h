@@ -17,6 +17,7 @@
 #include "core/gc_json_slice.h"
 #include "http/ngx_goconnect_http.h"
 #include "live/ngx_goconnect_live.h"
+#include "live/ngx_goconnect_live_bus.h"
 #include "pg/ngx_goconnect_pg.h"
 #include "shm/ngx_goconnect_metrics.h"
 #include "shm/ngx_goconnect_cache.h"
@@ -33,7 +34,7 @@
 #define NGX_GOCONNECT_MESSAGE_EVERY 50  /* ms: 20 messages a second */
 #define NGX_GOCONNECT_MESSAGE_BURST 40
 #define NGX_GOCONNECT_SIGNAL_MAX 4000
-#define NGX_GOCONNECT_BELL_MAX 4000      /* bytes of a frame inside a bell */
+#define NGX_GOCONNECT_BELL_MAX 4000      /* bytes that every bus carries */
 #define NGX_GOCONNECT_CALL_TIMEOUT 10000 /* ms */
 #define NGX_GOCONNECT_SEQ_UNKNOWN (-1)
 
@@ -486,7 +487,10 @@ void ngx_goconnect_event_incoming(gc_slice_t text);
  * ngx_goconnect_live_bus.c
  */
 
+/* tells all other workers of an event, or at least that there is one */
 void ngx_goconnect_bus_ring(ngx_goconnect_event_t *event);
+
+/* a text to all other workers; copied, lost when the bus is down */
 void ngx_goconnect_bus_send(gc_slice_t text);
 ngx_int_t ngx_goconnect_bus_init(ngx_cycle_t *cycle);
 void ngx_goconnect_bus_exit(void);
