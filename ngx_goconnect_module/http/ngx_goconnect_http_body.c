@@ -1,6 +1,4 @@
-#include "http/ngx_goconnect_http_request.h"
-
-#include "core/gc_json.h"
+#include "http/ngx_goconnect_http_check.h"
 
 
 /* arrays and objects in each other: settings have three */
@@ -43,49 +41,11 @@ ngx_goconnect_http_body_is_json(ngx_http_request_t *r)
 }
 
 
-typedef struct {
-    enum json_error_code error;
-    const char *code;
-    const char *detail;
-} ngx_goconnect_http_json_error_t;
-
-
-static const ngx_goconnect_http_json_error_t ngx_goconnect_http_json_errors[] =
-    {{json_error_invalid_utf8, "invalid_utf8", "The body is not UTF-8."},
-     {json_error_duplicate_key, "duplicate_member",
-      "An object in the body has a member twice."},
-     {json_error_null_character, "nul_character",
-      "The body contains the character NUL."},
-     {json_error_null_byte_in_key, "nul_character",
-      "The body contains the character NUL."},
-     {json_error_numeric_overflow, "number_out_of_range",
-      "A number in the body is too large."},
-     {json_error_unknown, NULL, NULL}};
-
-
-static ngx_int_t
-ngx_goconnect_http_body_malformed(ngx_goconnect_http_ctx_t *ctx,
-                                  const json_error_t *error)
-{
-    const ngx_goconnect_http_json_error_t *known;
-
-    for (known = ngx_goconnect_http_json_errors; known->code; known++) {
-        if (known->error == json_error_code(error)) {
-            return ngx_goconnect_http_problem(ctx, NGX_HTTP_BAD_REQUEST,
-                                              known->code, known->detail);
-        }
-    }
-
-    return ngx_goconnect_http_problem(
-        ctx, NGX_HTTP_BAD_REQUEST, "malformed_json", "The body is not JSON.");
-}
-
-
 /* Leaves ctx->body NULL if there was no body at all. */
 static ngx_int_t
 ngx_goconnect_http_body_parse(ngx_goconnect_http_ctx_t *ctx)
 {
-    json_error_t error;
+    ngx_goconnect_verdict_t verdict;
 
     if (ctx->received == 0) {
         return NGX_OK;
@@ -97,19 +57,13 @@ ngx_goconnect_http_body_parse(ngx_goconnect_http_ctx_t *ctx)
                                           "The body must be application/json.");
     }
 
-    if (gc_json_depth(ctx->buffer, ctx->received) >
-        NGX_GOCONNECT_HTTP_DEPTH_MAX) {
-        return ngx_goconnect_http_problem(ctx, NGX_HTTP_BAD_REQUEST, "too_deep",
-                                          "The body nests too deeply.");
-    }
+    verdict = ngx_goconnect_check_json(
+        ctx->buffer, ctx->received, NGX_GOCONNECT_HTTP_DEPTH_MAX, &ctx->body);
 
-    ctx->body = json_loadb((const char *) ctx->buffer, ctx->received,
-                           JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-    if (ctx->body == NULL) {
-        return ngx_goconnect_http_body_malformed(ctx, &error);
-    }
-
-    return NGX_OK;
+    return verdict.code
+               ? ngx_goconnect_http_problem(ctx, NGX_HTTP_BAD_REQUEST,
+                                            verdict.code, verdict.detail)
+               : NGX_OK;
 }
 
 

@@ -348,6 +348,14 @@ ngx_goconnect_check_endpoints(const ngx_goconnect_field_t *field,
 }
 
 
+static ngx_goconnect_verdict_t
+ngx_goconnect_check_array(const ngx_goconnect_field_t *field,
+                          const json_t *value)
+{
+    return ngx_goconnect_check_length(field, json_array_size(value));
+}
+
+
 /* There is nothing to it but its type. */
 static ngx_goconnect_verdict_t
 ngx_goconnect_check_bool(const ngx_goconnect_field_t *field,
@@ -394,6 +402,7 @@ static const ngx_goconnect_field_kind_t ngx_goconnect_field_kinds[] = {
     [NGX_GOCONNECT_FIELD_LABELS] = {JSON_ARRAY, ngx_goconnect_check_labels},
     [NGX_GOCONNECT_FIELD_CIDRS] = {JSON_ARRAY, ngx_goconnect_check_cidrs},
     [NGX_GOCONNECT_FIELD_RULES] = {JSON_ARRAY, ngx_goconnect_check_rules},
+    [NGX_GOCONNECT_FIELD_ARRAY] = {JSON_ARRAY, ngx_goconnect_check_array},
 };
 
 

@@ -1,5 +1,6 @@
 /*
- * One value against its field of routes.def.
+ * JSON against what is expected of it: one value against its field of
+ * routes.def, an object against all of them, a text at all.
  */
 
 
@@ -30,6 +31,22 @@ ngx_goconnect_verdict_t ngx_goconnect_bad_member(const char *member,
 ngx_goconnect_verdict_t
 ngx_goconnect_check_value(const ngx_goconnect_field_t *field,
                           const json_t *value);
+
+/*
+ * What is wrong with the members of an object: an array of {field, code,
+ * detail}, empty if all is well; NULL: no memory.  The second one makes
+ * {detail, code, errors} of such an array, which is released.
+ */
+json_t *ngx_goconnect_check_members(const ngx_goconnect_field_t *fields,
+                                    json_t *object);
+json_t *ngx_goconnect_check_refusal(json_t *errors);
+
+/*
+ * Reads JSON that nests at most `depth` deep: a value to be released, or why
+ * it is none.
+ */
+ngx_goconnect_verdict_t ngx_goconnect_check_json(const u_char *text, size_t len,
+                                                 size_t depth, json_t **value);
 
 
 #endif /* NGX_GOCONNECT_HTTP_CHECK_H */

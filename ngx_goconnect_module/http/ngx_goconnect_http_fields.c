@@ -67,14 +67,15 @@ ngx_goconnect_field_find(const ngx_goconnect_field_t *fields, const char *name)
 
 
 static ngx_int_t
-ngx_goconnect_check_unknown(ngx_goconnect_http_ctx_t *ctx, json_t *errors)
+ngx_goconnect_check_unknown(const ngx_goconnect_field_t *fields, json_t *object,
+                            json_t *errors)
 {
     const char *name;
     json_t *value;
 
-    json_object_foreach(ctx->body, name, value)
+    json_object_foreach(object, name, value)
     {
-        if (ngx_goconnect_field_find(ctx->route->body, name) == NULL &&
+        if (ngx_goconnect_field_find(fields, name) == NULL &&
             ngx_goconnect_errors_add(
                 errors, name,
                 ngx_goconnect_bad("unknown_field",
@@ -88,27 +89,70 @@ ngx_goconnect_check_unknown(ngx_goconnect_http_ctx_t *ctx, json_t *errors)
 
 
 static ngx_int_t
-ngx_goconnect_check_fields(ngx_goconnect_http_ctx_t *ctx, json_t *errors)
+ngx_goconnect_check_fields(const ngx_goconnect_field_t *fields, json_t *object,
+                           json_t *errors)
 {
     const ngx_goconnect_field_t *field;
 
-    if (!json_is_object(ctx->body)) {
+    if (!json_is_object(object)) {
         return ngx_goconnect_errors_add(
             errors, "",
             ngx_goconnect_bad("invalid_type", "The body must be an object."));
     }
 
-    for (field = ctx->route->body; field->name; field++) {
+    for (field = fields; field->name; field++) {
         if (ngx_goconnect_errors_add(
                 errors, field->name,
                 ngx_goconnect_check_value(
-                    field, json_object_get(ctx->body, field->name))) !=
-            NGX_OK) {
+                    field, json_object_get(object, field->name))) != NGX_OK) {
             return NGX_ERROR;
         }
     }
 
-    return ngx_goconnect_check_unknown(ctx, errors);
+    return ngx_goconnect_check_unknown(fields, object, errors);
+}
+
+
+json_t *
+ngx_goconnect_check_members(const ngx_goconnect_field_t *fields, json_t *object)
+{
+    json_t *errors;
+
+    errors = json_array();
+
+    if (errors == NULL ||
+        ngx_goconnect_check_fields(fields, object, errors) != NGX_OK) {
+        json_decref(errors);
+        return NULL;
+    }
+
+    return errors;
+}
+
+
+/* what is only unknown has a code of its own */
+json_t *
+ngx_goconnect_check_refusal(json_t *errors)
+{
+    const char *code, *one;
+    json_t *error;
+    size_t i;
+
+    code = "unknown_field";
+
+    json_array_foreach(errors, i, error)
+    {
+        one = json_string_value(json_object_get(error, "code"));
+
+        if (strcmp(one, code) != 0) {
+            code = "invalid_fields";
+            break;
+        }
+    }
+
+    return json_pack("{ssssso}", "detail",
+                     "Some fields are not as they must be.", "code", code,
+                     "errors", errors);
 }
 
 
@@ -122,15 +166,11 @@ ngx_goconnect_http_check_body(ngx_goconnect_http_ctx_t *ctx)
         ctx->body = json_object();
     }
 
-    errors = json_array();
+    errors = ctx->body
+                 ? ngx_goconnect_check_members(ctx->route->body, ctx->body)
+                 : NULL;
 
-    if (ctx->body == NULL || errors == NULL) {
-        json_decref(errors);
-        return NGX_ERROR;
-    }
-
-    return ngx_goconnect_errors_end(ctx, errors,
-                                    ngx_goconnect_check_fields(ctx, errors));
+    return errors ? ngx_goconnect_errors_end(ctx, errors, NGX_OK) : NGX_ERROR;
 }
 
 

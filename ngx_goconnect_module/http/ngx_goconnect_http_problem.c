@@ -1,4 +1,5 @@
-#include "http/ngx_goconnect_http_request.h"
+#include "http/ngx_goconnect_http_check.h"
+#include "http/ngx_goconnect_sql_problem.h"
 
 #include "core/gc_status.h"
 
@@ -6,50 +7,6 @@
 /* seconds: after 503, and after 429 */
 #define NGX_GOCONNECT_RETRY_AFTER "2"
 #define NGX_GOCONNECT_RETRY_LIMITED "60"
-
-
-typedef struct {
-    const char *name;
-    ngx_uint_t status;
-    const char *code;
-    const char *field; /* "": none */
-    const char *detail;
-} ngx_goconnect_constraint_t;
-
-
-#define GC_CONSTRAINT(name, status, code, field, detail) \
-    {#name, status, code, field, detail},
-
-static const ngx_goconnect_constraint_t ngx_goconnect_constraints[] = {
-#include "http/constraints.def"
-    {NULL, 0, NULL, NULL, NULL}};
-
-
-/* SQLSTATEs, or classes of them, that pass by themselves */
-typedef struct {
-    const char *state;
-    const char *code;
-    const char *detail;
-    ngx_uint_t level;
-} ngx_goconnect_sqlstate_t;
-
-
-static const ngx_goconnect_sqlstate_t ngx_goconnect_sqlstates[] = {
-    {"40", "busy", "Others are changing the same; nothing was changed.",
-     NGX_LOG_INFO},
-    {"55P03", "busy", "Others are changing the same; nothing was changed.",
-     NGX_LOG_INFO},
-    {"57014", "timeout", "The database took too long; nothing was changed.",
-     NGX_LOG_WARN},
-    {"57", "database_unavailable", "The database is restarting.", NGX_LOG_WARN},
-    {"53", "database_unavailable", "The database is out of resources.",
-     NGX_LOG_ERR},
-    {"25006", "database_unavailable", "The database is failing over.",
-     NGX_LOG_WARN},
-    {"42883", "not_migrated", "The database has no such release.", NGX_LOG_ERR},
-    {"42501", "not_migrated", "The database lacks grants.", NGX_LOG_ERR},
-    {"3F000", "not_migrated", "The database has no such release.", NGX_LOG_ERR},
-    {NULL, NULL, NULL, 0}};
 
 
 /* RFC 9110, section 11.6.1: every 401 says how; RFC 6750, section 3 */
@@ -158,30 +115,13 @@ ngx_goconnect_http_problem(ngx_goconnect_http_ctx_t *ctx, ngx_uint_t status,
 ngx_int_t
 ngx_goconnect_http_problem_fields(ngx_goconnect_http_ctx_t *ctx, json_t *errors)
 {
-    const char *code, *one;
-    json_t *error;
-    size_t i;
-
     if (errors == NULL) {
         return NGX_ERROR;
     }
 
-    code = "unknown_field";
-
-    json_array_foreach(errors, i, error)
-    {
-        one = json_string_value(json_object_get(error, "code"));
-
-        if (strcmp(one, code) != 0) {
-            code = "invalid_fields";
-            break;
-        }
-    }
-
-    return ngx_goconnect_http_problem_with(
-        ctx, NGX_GOCONNECT_HTTP_UNPROCESSABLE,
-        json_pack("{ssssso}", "detail", "Some fields are not as they must be.",
-                  "code", code, "errors", errors));
+    return ngx_goconnect_http_problem_with(ctx,
+                                           NGX_GOCONNECT_HTTP_UNPROCESSABLE,
+                                           ngx_goconnect_check_refusal(errors));
 }
 
 
@@ -216,129 +156,22 @@ ngx_goconnect_http_refusal(ngx_goconnect_http_ctx_t *ctx)
 }
 
 
-static const char *
-ngx_goconnect_http_sql_field(const PGresult *res, int field)
-{
-    const char *text;
-
-    text = PQresultErrorField(res, field);
-
-    return text ? text : "";
-}
-
-
-/* what is wrong with one field is told as what C itself finds wrong with it */
-static ngx_int_t
-ngx_goconnect_http_sql_refusal(ngx_goconnect_http_ctx_t *ctx, ngx_uint_t status,
-                               const char *code, const char *field,
-                               const char *detail)
-{
-    if (status != NGX_GOCONNECT_HTTP_UNPROCESSABLE || field[0] == '\0') {
-        return ngx_goconnect_http_problem(ctx, status, code, detail);
-    }
-
-    return ngx_goconnect_http_problem_fields(
-        ctx, json_pack("[{ssssss}]", "field", field, "code", code, "detail",
-                       detail));
-}
-
-
-/* GCsss raised by a function: a refusal after its first write */
-static ngx_int_t
-ngx_goconnect_http_sql_raised(ngx_goconnect_http_ctx_t *ctx,
-                              const PGresult *res, const char *state)
-{
-    ngx_int_t status;
-
-    status = ngx_atoi((u_char *) state + 2, 3);
-
-    if (status < 400 || status > 599) {
-        return NGX_ERROR;
-    }
-
-    return ngx_goconnect_http_sql_refusal(
-        ctx, (ngx_uint_t) status,
-        ngx_goconnect_http_sql_field(res, PG_DIAG_MESSAGE_PRIMARY),
-        ngx_goconnect_http_sql_field(res, PG_DIAG_COLUMN_NAME),
-        ngx_goconnect_http_sql_field(res, PG_DIAG_MESSAGE_DETAIL));
-}
-
-
-static const ngx_goconnect_constraint_t *
-ngx_goconnect_http_constraint(const PGresult *res)
-{
-    const ngx_goconnect_constraint_t *constraint;
-    const char *name;
-
-    name = ngx_goconnect_http_sql_field(res, PG_DIAG_CONSTRAINT_NAME);
-
-    for (constraint = ngx_goconnect_constraints; constraint->name;
-         constraint++) {
-        if (strcmp(constraint->name, name) == 0) {
-            return constraint;
-        }
-    }
-
-    return NULL;
-}
-
-
-static const ngx_goconnect_sqlstate_t *
-ngx_goconnect_http_sqlstate(const char *state)
-{
-    const ngx_goconnect_sqlstate_t *known;
-
-    for (known = ngx_goconnect_sqlstates; known->state; known++) {
-        if (strncmp(state, known->state, strlen(known->state)) == 0) {
-            return known;
-        }
-    }
-
-    return NULL;
-}
-
-
-static void
-ngx_goconnect_http_sql_log(ngx_goconnect_http_ctx_t *ctx, ngx_uint_t level,
-                           const PGresult *res, const char *state)
-{
-    ngx_log_error(level, ctx->request->connection->log, 0,
-                  "%V: the database said %s: %s", &ctx->route->name, state,
-                  ngx_goconnect_http_sql_field(res, PG_DIAG_MESSAGE_PRIMARY));
-}
-
-
 ngx_int_t
 ngx_goconnect_http_sql_error(ngx_goconnect_http_ctx_t *ctx, const PGresult *res)
 {
-    const ngx_goconnect_constraint_t *constraint;
-    const ngx_goconnect_sqlstate_t *known;
-    const char *state;
+    ngx_goconnect_sql_problem_t problem;
+    ngx_int_t rc;
 
-    state = ngx_goconnect_http_sql_field(res, PG_DIAG_SQLSTATE);
+    rc = ngx_goconnect_sql_problem(res, &problem);
 
-    if (strncmp(state, "GC", 2) == 0) {
-        return ngx_goconnect_http_sql_raised(ctx, res, state);
+    if (problem.level != NGX_LOG_STDERR) {
+        ngx_log_error(problem.level, ctx->request->connection->log, 0,
+                      "%V: the database said %s: %s", &ctx->route->name,
+                      problem.state, problem.message);
     }
 
-    if (strncmp(state, "23", 2) == 0) {
-        constraint = ngx_goconnect_http_constraint(res);
-
-        if (constraint) {
-            return ngx_goconnect_http_sql_refusal(
-                ctx, constraint->status, constraint->code, constraint->field,
-                constraint->detail);
-        }
-    }
-
-    known = ngx_goconnect_http_sqlstate(state);
-
-    if (known == NULL) {
-        ngx_goconnect_http_sql_log(ctx, NGX_LOG_ERR, res, state);
-        return NGX_ERROR;
-    }
-
-    ngx_goconnect_http_sql_log(ctx, known->level, res, state);
-
-    return ngx_goconnect_http_unavailable(ctx, known->code, known->detail);
+    return rc == NGX_OK
+               ? ngx_goconnect_http_problem_with(
+                     ctx, problem.status, ngx_goconnect_sql_refusal(&problem))
+               : NGX_ERROR;
 }

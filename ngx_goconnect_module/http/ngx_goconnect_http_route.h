@@ -65,7 +65,8 @@ typedef enum {
     NGX_GOCONNECT_FIELD_UUIDS,
     NGX_GOCONNECT_FIELD_LABELS,
     NGX_GOCONNECT_FIELD_CIDRS,
-    NGX_GOCONNECT_FIELD_RULES
+    NGX_GOCONNECT_FIELD_RULES,
+    NGX_GOCONNECT_FIELD_ARRAY /* of a message: its reader knows the items */
 } ngx_goconnect_field_e;
 
 

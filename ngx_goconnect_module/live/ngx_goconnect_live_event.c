@@ -235,6 +235,11 @@ ngx_goconnect_event_effect(ngx_goconnect_topic_t *topic,
     ngx_queue_t *q, *next;
     ngx_uint_t revoked;
 
+    if (gc_slice_is(event->type, "chat_message")) {
+        ngx_goconnect_typing_said(topic, event);
+        return;
+    }
+
     revoked = gc_slice_is(event->type, "revoked") != 0;
 
     if (revoked) {
@@ -329,6 +334,9 @@ ngx_goconnect_event_incoming(gc_slice_t text)
 
         } else if (gc_slice_is(kind, "presence")) {
             ngx_goconnect_event_presence(text);
+
+        } else if (gc_slice_is(kind, "typing")) {
+            ngx_goconnect_typing_incoming(text);
         }
 
         return;

@@ -8,9 +8,6 @@
 #include "shm/ngx_goconnect_paths.h"
 
 
-#define NGX_GOCONNECT_PATHS_MAX 256 /* in one message */
-
-
 static ngx_int_t
 ngx_goconnect_paths_kind(const char *name, uint8_t *path)
 {
@@ -86,14 +83,6 @@ ngx_goconnect_request_paths(ngx_goconnect_session_t *s, json_t *id,
 
     network = json_string_value(json_object_get(data, "network_id"));
     items = json_object_get(data, "paths");
-
-    if (network == NULL || !json_is_array(items) ||
-        json_array_size(items) > NGX_GOCONNECT_PATHS_MAX) {
-        ngx_goconnect_session_error(
-            s, id, 422, "invalid_fields",
-            "network_id and at most 256 paths are expected.");
-        return;
-    }
 
     from = ngx_goconnect_session_peer(
         s, ngx_goconnect_slice(network, strlen(network)));

@@ -34,6 +34,7 @@
 #define NGX_GOCONNECT_MESSAGE_EVERY 50  /* ms: 20 messages a second */
 #define NGX_GOCONNECT_MESSAGE_BURST 40
 #define NGX_GOCONNECT_SIGNAL_MAX 4000
+#define NGX_GOCONNECT_PATHS_MAX 256      /* in one message */
 #define NGX_GOCONNECT_BELL_MAX 4000      /* bytes that every bus carries */
 #define NGX_GOCONNECT_CALL_TIMEOUT 10000 /* ms */
 #define NGX_GOCONNECT_SEQ_UNKNOWN (-1)
@@ -48,6 +49,7 @@ typedef struct ngx_goconnect_subscribe_s ngx_goconnect_subscribe_t;
 typedef struct ngx_goconnect_netmap_s ngx_goconnect_netmap_t;
 typedef struct ngx_goconnect_peer_s ngx_goconnect_peer_t;
 typedef struct ngx_goconnect_held_s ngx_goconnect_held_t;
+typedef struct ngx_goconnect_typing_s ngx_goconnect_typing_t;
 
 
 /* an event, cut out of somebody else's memory */
@@ -66,6 +68,7 @@ struct ngx_goconnect_topic_s {
     ngx_queue_t subs;
     ngx_queue_t watchers;           /* sessions of this user or device */
     ngx_goconnect_fanout_t *fanout; /* while there is something to deliver */
+    ngx_goconnect_typing_t *typing; /* while somebody is typing there */
     uint32_t hash;
     unsigned lax : 1; /* nobody knows its seq: the first event begins it */
     u_char len;
@@ -190,6 +193,8 @@ typedef enum {
     NGX_GOCONNECT_LIVE_ENDPOINTS,
     NGX_GOCONNECT_LIVE_NETWORK_CHAT,
     NGX_GOCONNECT_LIVE_TENANT_CHAT,
+    NGX_GOCONNECT_LIVE_TYPING,
+    NGX_GOCONNECT_LIVE_ROTATION_ACK,
     NGX_GOCONNECT_LIVE_FIGURES,
     NGX_GOCONNECT_LIVE_AUDIT_TAKE,
     NGX_GOCONNECT_LIVE_AUDIT_STORE,
@@ -503,6 +508,24 @@ void ngx_goconnect_bus_exit(void);
 /* a device tells how it reaches its peers */
 void ngx_goconnect_request_paths(ngx_goconnect_session_t *s, json_t *id,
                                  json_t *data);
+
+
+/*
+ * ngx_goconnect_live_typing.c
+ */
+
+/* {"bus": "typing", "data": {tenant_id, network_id, user_id, username}} */
+void ngx_goconnect_typing_incoming(gc_slice_t text);
+
+/* would a frame of the user in that "tenant" or "network" be one too many? */
+ngx_uint_t ngx_goconnect_typing_known(const char *kind, const char *id,
+                                      const u_char *user);
+
+/* a chat_message of the topic: its author is done */
+void ngx_goconnect_typing_said(ngx_goconnect_topic_t *topic,
+                               const ngx_goconnect_event_t *message);
+void ngx_goconnect_typing_free(ngx_goconnect_topic_t *topic);
+void ngx_goconnect_typing_init(void);
 
 
 /*

@@ -2,43 +2,66 @@
  * What a client may ask for.
  */
 
-#include "live/ngx_goconnect_live_private.h"
-#include "core/gc_json.h"
-#include "core/gc_uuid.h"
+#include "live/ngx_goconnect_live_request.h"
 
 
 #define NGX_GOCONNECT_REQUEST_DEPTH 32 /* of arrays and objects */
 #define NGX_GOCONNECT_REQUEST_ID 64    /* bytes */
 
 
-/* data is an object */
 typedef void (*ngx_goconnect_request_pt)(ngx_goconnect_session_t *s, json_t *id,
                                          json_t *data);
 
 typedef struct {
     const char *type;
     ngx_goconnect_request_pt handler;
+    const ngx_goconnect_field_t *fields; /* NULL: they are not looked at */
 } ngx_goconnect_request_row_t;
 
 
 static void ngx_goconnect_request_ping(ngx_goconnect_session_t *s, json_t *id,
                                        json_t *data);
-static void ngx_goconnect_request_chat(ngx_goconnect_session_t *s, json_t *id,
-                                       json_t *data);
-static void ngx_goconnect_request_endpoints(ngx_goconnect_session_t *s,
-                                            json_t *id, json_t *data);
-static void ngx_goconnect_request_signal(ngx_goconnect_session_t *s, json_t *id,
-                                         json_t *data);
 
 
+#define GC_FIELD(name, type, min, max, presence)                              \
+    {                                                                         \
+        name, NGX_GOCONNECT_FIELD_##type, min, max, NGX_GOCONNECT_##presence, \
+            ""                                                                \
+    }
+#define GC_FIELDS(...)                                                         \
+    (const ngx_goconnect_field_t[])                                            \
+    {                                                                          \
+        __VA_ARGS__,                                                           \
+        {                                                                      \
+            NULL, NGX_GOCONNECT_FIELD_TEXT, 0, 0, NGX_GOCONNECT_OPTIONAL, NULL \
+        }                                                                      \
+    }
+
+/* items of an ARRAY are looked at by the handler */
 static const ngx_goconnect_request_row_t ngx_goconnect_request_table[] = {
-    {"subscribe", ngx_goconnect_subscribe},
-    {"unsubscribe", ngx_goconnect_unsubscribe},
-    {"chat_send", ngx_goconnect_request_chat},
-    {"endpoints", ngx_goconnect_request_endpoints},
-    {"signal", ngx_goconnect_request_signal},
-    {"path_status", ngx_goconnect_request_paths},
-    {"ping", ngx_goconnect_request_ping},
+    {"subscribe", ngx_goconnect_subscribe,
+     GC_FIELDS(
+         GC_FIELD("topics", ARRAY, 1, NGX_GOCONNECT_SUBSCRIBE_MAX, REQUIRED))},
+    {"unsubscribe", ngx_goconnect_unsubscribe,
+     GC_FIELDS(
+         GC_FIELD("topics", ARRAY, 0, NGX_GOCONNECT_SUBSCRIBE_MAX, REQUIRED))},
+    {"chat_send", ngx_goconnect_request_chat, NULL},
+    {"typing", ngx_goconnect_request_typing, NULL},
+    {"endpoints", ngx_goconnect_request_endpoints,
+     GC_FIELDS(GC_FIELD("network_id", UUID, 0, 0, REQUIRED),
+               GC_FIELD("endpoints", ENDPOINTS, 0, 8, REQUIRED),
+               GC_FIELD("home_relay", UUID, 0, 0, NULLABLE))},
+    {"signal", ngx_goconnect_request_signal,
+     GC_FIELDS(GC_FIELD("network_id", UUID, 0, 0, REQUIRED),
+               GC_FIELD("to_peer_id", UUID, 0, 0, REQUIRED),
+               GC_FIELD("data", OBJECT, 0, INT64_MAX, REQUIRED))},
+    {"rotation_ack", ngx_goconnect_request_rotation_ack,
+     GC_FIELDS(GC_FIELD("peer_id", UUID, 0, 0, REQUIRED),
+               GC_FIELD("next_public_key", KEY, 0, 0, REQUIRED))},
+    {"path_status", ngx_goconnect_request_paths,
+     GC_FIELDS(GC_FIELD("network_id", UUID, 0, 0, REQUIRED),
+               GC_FIELD("paths", ARRAY, 0, NGX_GOCONNECT_PATHS_MAX, REQUIRED))},
+    {"ping", ngx_goconnect_request_ping, NULL},
 };
 
 
@@ -138,15 +161,15 @@ ngx_goconnect_request_ctx(ngx_goconnect_session_t *s,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_goconnect_request_param(ngx_goconnect_pg_call_t *call, const char *text)
 {
     return ngx_goconnect_pg_call_param(call, (const u_char *) text,
-                                       strlen(text));
+                                       text ? strlen(text) : 0);
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_goconnect_request_json(ngx_goconnect_pg_call_t *call, json_t *json)
 {
     ngx_int_t rc;
@@ -208,8 +231,7 @@ ngx_goconnect_request_send(ngx_goconnect_request_t *rq,
 }
 
 
-/* a call that could not be made up for want of memory */
-static void
+void
 ngx_goconnect_request_broken(ngx_goconnect_session_t *s, json_t *id,
                              ngx_goconnect_pg_call_t *call)
 {
@@ -221,58 +243,114 @@ ngx_goconnect_request_broken(ngx_goconnect_session_t *s, json_t *id,
 }
 
 
-/* the answer is the function's body; what it published goes out first */
-static void
+ngx_int_t
+ngx_goconnect_request_row(ngx_goconnect_request_t *rq,
+                          ngx_goconnect_pg_call_t *call,
+                          ngx_goconnect_reply_t *reply)
+{
+    if (ngx_goconnect_live_reply(call, reply) != NGX_OK) {
+        ngx_goconnect_session_failed(rq->session, rq->id, call);
+        return NGX_DECLINED;
+    }
+
+    if (reply->events.len) {
+        ngx_goconnect_live_publish(reply->events.data, reply->events.len);
+    }
+
+    if (reply->status >= 400) {
+        ngx_goconnect_session_problem(rq->session, rq->id, reply->status,
+                                      reply->body);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+void
 ngx_goconnect_request_answer(ngx_goconnect_request_t *rq,
                              ngx_goconnect_pg_call_t *call)
 {
     ngx_goconnect_reply_t reply;
 
-    if (ngx_goconnect_live_reply(call, &reply) != NGX_OK) {
-        ngx_goconnect_session_failed(rq->session, rq->id, call);
-        return;
+    if (ngx_goconnect_request_row(rq, call, &reply) == NGX_OK) {
+        ngx_goconnect_session_ok(rq->session, rq->id, reply.body);
     }
-
-    if (reply.events.len) {
-        ngx_goconnect_live_publish(reply.events.data, reply.events.len);
-    }
-
-    if (reply.status >= 400) {
-        ngx_goconnect_session_problem(rq->session, rq->id, reply.status,
-                                      reply.body);
-        return;
-    }
-
-    ngx_goconnect_session_ok(rq->session, rq->id, reply.body);
 }
 
 
 /*
- * Requests
+ * Checks
  */
 
-/* a member that is a UUID, or NULL */
-static const char *
-ngx_goconnect_request_uuid(json_t *data, const char *name)
+const char *
+ngx_goconnect_request_string(json_t *data, const char *name)
 {
-    json_t *value;
-
-    value = json_object_get(data, name);
-
-    return json_is_string(value) && gc_uuid_valid(json_string_value(value),
-                                                  json_string_length(value))
-               ? json_string_value(value)
-               : NULL;
+    return json_string_value(json_object_get(data, name));
 }
 
 
+/* errors is released */
 static void
-ngx_goconnect_request_invalid(ngx_goconnect_session_t *s, json_t *id,
-                              const char *detail)
+ngx_goconnect_request_refuse(ngx_goconnect_session_t *s, json_t *id,
+                             json_t *errors)
 {
-    ngx_goconnect_session_error(s, id, 422, "invalid_fields", detail);
+    json_t *body;
+    char *text;
+
+    body = ngx_goconnect_check_refusal(errors);
+    text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+
+    if (text == NULL) {
+        ngx_goconnect_request_broken(s, id, NULL);
+        return;
+    }
+
+    ngx_goconnect_session_problem(s, id, 422,
+                                  ngx_goconnect_slice(text, strlen(text)));
+    free(text);
 }
 
+
+ngx_int_t
+ngx_goconnect_request_check(ngx_goconnect_session_t *s, json_t *id,
+                            const ngx_goconnect_field_t *fields, json_t *data)
+{
+    json_t *errors;
+
+    errors = ngx_goconnect_check_members(fields, data);
+
+    if (errors == NULL) {
+        ngx_goconnect_request_broken(s, id, NULL);
+        return NGX_DECLINED;
+    }
+
+    if (json_array_size(errors) > 0) {
+        ngx_goconnect_request_refuse(s, id, errors);
+        return NGX_DECLINED;
+    }
+
+    json_decref(errors);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_goconnect_request_wrong(ngx_goconnect_session_t *s, json_t *id,
+                            const char *field, const char *code,
+                            const char *detail)
+{
+    ngx_goconnect_request_refuse(s, id,
+                                 json_pack("[{ssssss}]", "field", field, "code",
+                                           code, "detail", detail));
+}
+
+
+/*
+ * Dispatch
+ */
 
 static void
 ngx_goconnect_request_ping(ngx_goconnect_session_t *s, json_t *id, json_t *data)
@@ -280,185 +358,6 @@ ngx_goconnect_request_ping(ngx_goconnect_session_t *s, json_t *id, json_t *data)
     ngx_goconnect_session_ok(s, id, ngx_goconnect_slice("", 0));
 }
 
-
-static void
-ngx_goconnect_request_chat(ngx_goconnect_session_t *s, json_t *id, json_t *data)
-{
-    ngx_goconnect_pg_call_t *call;
-    ngx_goconnect_request_t *rq;
-    const char *tenant, *network, *key, *channel;
-    ngx_str_t idempotency;
-    json_t *content, *body;
-    ngx_int_t rc;
-
-    tenant = ngx_goconnect_request_uuid(data, "tenant_id");
-    network = ngx_goconnect_request_uuid(data, "network_id");
-    key = ngx_goconnect_request_uuid(data, "key");
-    content = json_object_get(data, "content");
-
-    /* a message object names both for a network's channel */
-    channel = network ? network : tenant;
-
-    if (channel == NULL || !json_is_string(content)) {
-        ngx_goconnect_request_invalid(
-            s, id, "tenant_id or network_id, content and key are expected.");
-        return;
-    }
-
-    if (key == NULL) {
-        ngx_goconnect_request_invalid(s, id, "key must be a UUID.");
-        return;
-    }
-
-    idempotency.data = (u_char *) key;
-    idempotency.len = strlen(key);
-
-    call = ngx_goconnect_live_call(network ? NGX_GOCONNECT_LIVE_NETWORK_CHAT
-                                           : NGX_GOCONNECT_LIVE_TENANT_CHAT);
-    body = json_pack("{sO}", "content", content);
-
-    rc = ngx_goconnect_request_ctx(s, call, &idempotency);
-
-    if (rc == NGX_OK) {
-        rc = ngx_goconnect_request_param(call, channel);
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_goconnect_request_json(call, body);
-    }
-
-    json_decref(body);
-
-    if (rc != NGX_OK) {
-        ngx_goconnect_request_broken(s, id, call);
-        return;
-    }
-
-    ngx_goconnect_pg_call_group(call, (const u_char *) channel,
-                                strlen(channel));
-
-    rq = ngx_goconnect_request_create(s, id);
-    (void) ngx_goconnect_request_send(rq, call, ngx_goconnect_request_answer);
-}
-
-
-static void
-ngx_goconnect_request_endpoints(ngx_goconnect_session_t *s, json_t *id,
-                                json_t *data)
-{
-    ngx_goconnect_pg_call_t *call;
-    ngx_goconnect_request_t *rq;
-    const char *network;
-    json_t *endpoints, *body;
-    ngx_int_t rc;
-
-    network = ngx_goconnect_request_uuid(data, "network_id");
-    endpoints = json_object_get(data, "endpoints");
-
-    if (network == NULL || !json_is_array(endpoints)) {
-        ngx_goconnect_request_invalid(
-            s, id, "network_id and an array of endpoints are expected.");
-        return;
-    }
-
-    call = ngx_goconnect_live_call(NGX_GOCONNECT_LIVE_ENDPOINTS);
-    body = json_pack("{sO}", "endpoints", endpoints);
-
-    rc = ngx_goconnect_request_ctx(s, call, NULL);
-
-    if (rc == NGX_OK) {
-        rc = ngx_goconnect_request_param(call, network);
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_goconnect_request_json(call, body);
-    }
-
-    json_decref(body);
-
-    if (rc != NGX_OK) {
-        ngx_goconnect_request_broken(s, id, call);
-        return;
-    }
-
-    rq = ngx_goconnect_request_create(s, id);
-    (void) ngx_goconnect_request_send(rq, call, ngx_goconnect_request_answer);
-}
-
-
-/* {"bus":"signal","to":PEER,"frame":{...}} */
-static ngx_int_t
-ngx_goconnect_request_signal_send(ngx_goconnect_peer_t *from, const char *to,
-                                  json_t *data)
-{
-    json_t *envelope;
-    char *text;
-
-    envelope = json_pack("{ss ss s{ss s{ss# ss# sO}}}", "bus", "signal", "to",
-                         to, "frame", "type", "signal", "data", "network_id",
-                         (const char *) from->network, NGX_GOCONNECT_ID_LEN,
-                         "from_peer_id", (const char *) from->id,
-                         NGX_GOCONNECT_ID_LEN, "data", data);
-
-    text = json_dumps(envelope, JSON_COMPACT);
-    json_decref(envelope);
-
-    if (text == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_goconnect_event_ephemeral(ngx_goconnect_slice(text, strlen(text)));
-    free(text);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_goconnect_request_signal(ngx_goconnect_session_t *s, json_t *id,
-                             json_t *data)
-{
-    ngx_goconnect_peer_t *from;
-    const char *network, *to;
-    json_t *inner;
-
-    network = ngx_goconnect_request_uuid(data, "network_id");
-    to = ngx_goconnect_request_uuid(data, "to_peer_id");
-    inner = json_object_get(data, "data");
-
-    if (network == NULL || to == NULL || !json_is_object(inner)) {
-        ngx_goconnect_request_invalid(
-            s, id, "network_id, to_peer_id and an object data are expected.");
-        return;
-    }
-
-    if (json_dumpb(inner, NULL, 0, JSON_COMPACT) > NGX_GOCONNECT_SIGNAL_MAX) {
-        ngx_goconnect_session_error(s, id, 413, "signal_too_large",
-                                    "A signal has at most 4,000 bytes.");
-        return;
-    }
-
-    from = ngx_goconnect_session_peer(
-        s, ngx_goconnect_slice(network, strlen(network)));
-
-    if (from == NULL) {
-        ngx_goconnect_session_error(s, id, 403, "not_a_peer",
-                                    "This is no peer of that network.");
-        return;
-    }
-
-    if (ngx_goconnect_request_signal_send(from, to, inner) != NGX_OK) {
-        ngx_goconnect_session_error(s, id, 500, "internal", "Out of memory.");
-        return;
-    }
-
-    ngx_goconnect_session_ok(s, id, ngx_goconnect_slice("", 0));
-}
-
-
-/*
- * Dispatch
- */
 
 static void
 ngx_goconnect_request_dispatch(ngx_goconnect_session_t *s, json_t *id,
@@ -472,10 +371,16 @@ ngx_goconnect_request_dispatch(ngx_goconnect_session_t *s, json_t *id,
          i++) {
         row = &ngx_goconnect_request_table[i];
 
-        if (strcmp(row->type, type) == 0) {
-            row->handler(s, id, data);
-            return;
+        if (strcmp(row->type, type) != 0) {
+            continue;
         }
+
+        if (row->fields == NULL ||
+            ngx_goconnect_request_check(s, id, row->fields, data) == NGX_OK) {
+            row->handler(s, id, data);
+        }
+
+        return;
     }
 
     ngx_goconnect_session_error(s, id, 422, "unknown_type",
@@ -496,22 +401,24 @@ ngx_goconnect_request_object(ngx_goconnect_session_t *s, json_t *root)
 
     if (id && (!json_is_string(id) ||
                json_string_length(id) > NGX_GOCONNECT_REQUEST_ID)) {
-        ngx_goconnect_request_invalid(
-            s, NULL, "id must be a string of at most 64 bytes.");
+        ngx_goconnect_request_wrong(s, NULL, "id", "invalid_format",
+                                    "An id is a string of at most 64 bytes.");
         return;
     }
 
     type = json_object_get(root, "type");
 
     if (!json_is_string(type)) {
-        ngx_goconnect_request_invalid(s, id, "type must be a string.");
+        ngx_goconnect_request_wrong(s, id, "type", "invalid_type",
+                                    "A type is a string.");
         return;
     }
 
     data = json_object_get(root, "data");
 
     if (data && !json_is_object(data)) {
-        ngx_goconnect_request_invalid(s, id, "data must be an object.");
+        ngx_goconnect_request_wrong(s, id, "data", "invalid_type",
+                                    "The data must be an object.");
         return;
     }
 
@@ -526,20 +433,35 @@ ngx_goconnect_request_object(ngx_goconnect_session_t *s, json_t *root)
 }
 
 
+/* the id of what could not be read, as far as it can be guessed, or NULL */
+static json_t *
+ngx_goconnect_request_guess(const u_char *text, size_t len)
+{
+    gc_slice_t id;
+
+    return gc_json_find_plain(ngx_goconnect_slice(text, len), "id", &id) &&
+                   id.len <= NGX_GOCONNECT_REQUEST_ID
+               ? json_stringn(id.data, id.len)
+               : NULL;
+}
+
+
 void
 ngx_goconnect_request_text(ngx_goconnect_session_t *s, u_char *text, size_t len)
 {
-    json_error_t error;
-    json_t *root;
+    ngx_goconnect_verdict_t verdict;
+    json_t *root, *id;
 
-    /* before a parser that recurses sees it */
-    root = gc_json_depth(text, len) > NGX_GOCONNECT_REQUEST_DEPTH
-               ? NULL
-               : json_loadb((const char *) text, len, JSON_REJECT_DUPLICATES,
-                            &error);
+    verdict =
+        ngx_goconnect_check_json(text, len, NGX_GOCONNECT_REQUEST_DEPTH, &root);
 
-    if (!json_is_object(root)) {
-        ngx_goconnect_session_error(s, NULL, 400, "invalid_json",
+    if (verdict.code) {
+        id = ngx_goconnect_request_guess(text, len);
+        ngx_goconnect_session_error(s, id, 400, verdict.code, verdict.detail);
+        json_decref(id);
+
+    } else if (!json_is_object(root)) {
+        ngx_goconnect_session_error(s, NULL, 400, "malformed_json",
                                     "A message is one JSON object.");
 
     } else {

@@ -4,6 +4,7 @@
 
 #include "live/ngx_goconnect_live_private.h"
 #include "core/gc_status.h"
+#include "http/ngx_goconnect_sql_problem.h"
 
 
 void
@@ -118,73 +119,37 @@ ngx_goconnect_session_error(ngx_goconnect_session_t *s, json_t *id,
 }
 
 
-/* GCsss raised by a function; NGX_DECLINED: something else */
-static ngx_int_t
-ngx_goconnect_session_raised(ngx_goconnect_session_t *s, json_t *id,
-                             ngx_goconnect_pg_call_t *call)
-{
-    const char *state, *code, *detail;
-    json_t *body;
-    ngx_int_t status;
-    char *text;
-
-    state = ngx_goconnect_pg_call_sqlstate(call);
-    status = ngx_strncmp(state, "GC", 2) == 0
-                 ? ngx_atoi((u_char *) state + 2, 3)
-                 : NGX_ERROR;
-
-    if (status < 400 || status > 599) {
-        return NGX_DECLINED;
-    }
-
-    code = PQresultErrorField(call->res, PG_DIAG_MESSAGE_PRIMARY);
-    detail = PQresultErrorField(call->res, PG_DIAG_MESSAGE_DETAIL);
-
-    body = json_pack("{ssss}", "detail", detail ? detail : "", "code",
-                     code ? code : "refused");
-    text = json_dumps(body, JSON_COMPACT);
-    json_decref(body);
-
-    if (text == NULL) {
-        return NGX_DECLINED;
-    }
-
-    ngx_goconnect_session_problem(s, id, (ngx_uint_t) status,
-                                  ngx_goconnect_slice(text, strlen(text)));
-    free(text);
-
-    return NGX_OK;
-}
-
-
-/* an error of the database that a function did not raise itself */
+/* an error of the database: the same problem as over REST */
 static void
 ngx_goconnect_session_sql_error(ngx_goconnect_session_t *s, json_t *id,
                                 ngx_goconnect_pg_call_t *call)
 {
-    static const char *passing[] = {"40", "53", "55P03", "57", "25006"};
-    const char *state;
-    size_t i;
+    ngx_goconnect_sql_problem_t problem;
+    json_t *body;
+    ngx_int_t rc;
+    char *text;
 
-    state = ngx_goconnect_pg_call_sqlstate(call);
+    rc = ngx_goconnect_sql_problem(call->res, &problem);
 
-    for (i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
-        if (strncmp(state, passing[i], strlen(passing[i])) == 0) {
-            ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                          "goconnect: %V: the database said %s",
-                          &call->statement->name, state);
-            ngx_goconnect_session_error(s, id, 503, "busy",
-                                        "Nothing was changed; try again.");
-            return;
-        }
+    if (problem.level != NGX_LOG_STDERR) {
+        ngx_log_error(problem.level, ngx_cycle->log, 0,
+                      "goconnect: %V: the database said %s: %s",
+                      &call->statement->name, problem.state, problem.message);
     }
 
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "goconnect: %V: the database said %s: %s",
-                  &call->statement->name, state,
-                  PQresultErrorField(call->res, PG_DIAG_MESSAGE_PRIMARY));
-    ngx_goconnect_session_error(s, id, 500, "internal",
-                                "The server failed; it is in its log.");
+    body = rc == NGX_OK ? ngx_goconnect_sql_refusal(&problem) : NULL;
+    text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+
+    if (text == NULL) {
+        ngx_goconnect_session_error(s, id, 500, "internal",
+                                    "The server has failed.");
+        return;
+    }
+
+    ngx_goconnect_session_problem(s, id, problem.status,
+                                  ngx_goconnect_slice(text, strlen(text)));
+    free(text);
 }
 
 
@@ -196,19 +161,18 @@ ngx_goconnect_session_failed(ngx_goconnect_session_t *s, json_t *id,
     case NGX_GOCONNECT_PG_OK:
         /* a row that made no sense: logged */
         ngx_goconnect_session_error(s, id, 500, "internal",
-                                    "The server failed; it is in its log.");
+                                    "The server has failed.");
         break;
 
     case NGX_GOCONNECT_PG_ERROR:
-        if (ngx_goconnect_session_raised(s, id, call) != NGX_OK) {
-            ngx_goconnect_session_sql_error(s, id, call);
-        }
+        ngx_goconnect_session_sql_error(s, id, call);
         break;
 
     case NGX_GOCONNECT_PG_UNKNOWN:
         ngx_goconnect_session_error(s, id, 503, "outcome_unknown",
                                     "The database was lost before it answered: "
-                                    "the change may have been made.");
+                                    "the change may have been made. Look "
+                                    "before you repeat it.");
         break;
 
     case NGX_GOCONNECT_PG_UNAVAILABLE:

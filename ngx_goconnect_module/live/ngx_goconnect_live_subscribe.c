@@ -157,17 +157,12 @@ ngx_goconnect_subscribe_valid(json_t *topics)
     json_t *item, *topic, *seq;
     size_t i;
 
-    if (!json_is_array(topics) || json_array_size(topics) == 0 ||
-        json_array_size(topics) > NGX_GOCONNECT_SUBSCRIBE_MAX) {
-        return 0;
-    }
-
     json_array_foreach(topics, i, item)
     {
         topic = json_object_get(item, "topic");
         seq = json_object_get(item, "seq");
 
-        if (!json_is_string(topic) ||
+        if (!json_is_string(topic) || json_object_size(item) != (seq ? 2 : 1) ||
             !ngx_goconnect_topic_valid(ngx_goconnect_slice(
                 json_string_value(topic), json_string_length(topic))) ||
             !(seq == NULL || json_is_null(seq) ||
@@ -279,7 +274,7 @@ ngx_goconnect_subscribe(ngx_goconnect_session_t *s, json_t *id, json_t *data)
     if (!ngx_goconnect_subscribe_valid(topics)) {
         ngx_goconnect_session_error(
             s, id, 422, "invalid_fields",
-            "topics must be 1 to 256 objects with topic and seq.");
+            "topics must be objects with topic and seq.");
         return;
     }
 
@@ -324,20 +319,19 @@ ngx_goconnect_unsubscribe(ngx_goconnect_session_t *s, json_t *id, json_t *data)
 
     topics = json_object_get(data, "topics");
 
-    if (!json_is_array(topics) ||
-        json_array_size(topics) > NGX_GOCONNECT_SUBSCRIBE_MAX) {
-        ngx_goconnect_session_error(
-            s, id, 422, "invalid_fields",
-            "topics must be at most 256 names of topics.");
-        return;
+    json_array_foreach(topics, i, item)
+    {
+        if (!json_is_string(item) ||
+            !ngx_goconnect_topic_valid(ngx_goconnect_slice(
+                json_string_value(item), json_string_length(item)))) {
+            ngx_goconnect_session_error(s, id, 422, "invalid_fields",
+                                        "topics must be names of topics.");
+            return;
+        }
     }
 
     json_array_foreach(topics, i, item)
     {
-        if (!json_is_string(item)) {
-            continue;
-        }
-
         sub = ngx_goconnect_sub_find(
             s, ngx_goconnect_slice(json_string_value(item),
                                    json_string_length(item)));

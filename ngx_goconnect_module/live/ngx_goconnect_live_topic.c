@@ -165,6 +165,8 @@ ngx_goconnect_topic_release(ngx_goconnect_topic_t *topic)
         ngx_goconnect_fanout_free(topic->fanout);
     }
 
+    ngx_goconnect_typing_free(topic);
+
     p = &ngx_goconnect_topics
              .buckets[topic->hash & (ngx_goconnect_topics.nbuckets - 1)];
 
@@ -191,6 +193,7 @@ ngx_goconnect_topic_init(ngx_cycle_t *cycle)
 
     ngx_goconnect_order_init();
     ngx_goconnect_fanout_init();
+    ngx_goconnect_typing_init();
 
     return ngx_goconnect_live_random(&ngx_goconnect_topics.seed,
                                      sizeof(ngx_goconnect_topics.seed));

@@ -82,14 +82,12 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION api_1.tenant_messages_create(ctx api_1.ctx, tenant uuid, body jsonb)
-RETURNS api_1.reply
-LANGUAGE plpgsql SECURITY DEFINER AS $$
+-- Empty if the caller may write in the tenant's channel.
+CREATE FUNCTION api_1._tenant_writer(ctx api_1.ctx, tenant uuid) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
     r api_1.reply;
     a record;
-    name text;
-    m record;
 BEGIN
     r := api_1._user(ctx);
     IF r.status IS NOT NULL THEN
@@ -101,6 +99,36 @@ BEGIN
     END IF;
     IF a.rank < 1 THEN
         RETURN api_1._refuse(403, 'membership_required', 'Only members chat.');
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- What to say to a caller who may not write in the network's channel.
+CREATE FUNCTION api_1._no_network_writer(ctx api_1.ctx, network uuid) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    r api_1.reply;
+BEGIN
+    r := api_1._network_reader(ctx, network);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    RETURN api_1._refuse(403, 'membership_required', 'Join the network first.');
+END
+$$;
+
+CREATE FUNCTION api_1.tenant_messages_create(ctx api_1.ctx, tenant uuid, body jsonb)
+RETURNS api_1.reply
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    name text;
+    m record;
+BEGIN
+    r := api_1._tenant_writer(ctx, tenant);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
     END IF;
     r := api_1._check_content(body ->> 'content');
     IF r.status IS NOT NULL THEN
@@ -140,11 +168,7 @@ BEGIN
                       AND s.device_id IS NOT DISTINCT FROM ctx.device_id
                       AND s.expires_at > now());
     IF NOT FOUND THEN
-        r := api_1._network_reader(ctx, network);
-        IF r.status IS NOT NULL THEN
-            RETURN r;
-        END IF;
-        RETURN api_1._refuse(403, 'membership_required', 'Join the network first.');
+        RETURN api_1._no_network_writer(ctx, network);
     END IF;
     IF coalesce(char_length(body ->> 'content'), 0) NOT BETWEEN 1 AND 4000 THEN
         RETURN api_1._check_content(body ->> 'content');
@@ -165,6 +189,37 @@ BEGIN
     END IF;
     r.events := json_build_array(m.frame);
     RETURN r;
+END
+$$;
+
+-- Who is typing, if he may write in the channel: of the network, or, if that is
+-- NULL, of the tenant. Nothing is stored.
+CREATE FUNCTION api_1.ws_typing(ctx api_1.ctx, tenant uuid, network uuid) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    a record;
+BEGIN
+    IF network IS NULL THEN
+        r := api_1._tenant_writer(ctx, tenant);
+        IF r.status IS NOT NULL THEN
+            RETURN r;
+        END IF;
+        SELECT tenant AS tenant_id, u.username INTO a
+          FROM goconnect.users u WHERE u.id = ctx.user_id;
+    ELSE
+        r := api_1._any(ctx);
+        IF r.status IS NOT NULL THEN
+            RETURN r;
+        END IF;
+        SELECT x.tenant_id, x.username INTO a
+          FROM api_1._network_access(ctx.user_id, network) x WHERE x.joined;
+        IF NOT FOUND THEN
+            RETURN api_1._no_network_writer(ctx, network);
+        END IF;
+    END IF;
+    RETURN api_1._ok(200, json_build_object('tenant_id', a.tenant_id, 'network_id', network,
+                                            'user_id', ctx.user_id, 'username', a.username));
 END
 $$;
 
@@ -337,9 +392,10 @@ $$;
 -- How far the caller has read a channel, and how far it goes.
 CREATE FUNCTION api_1._read_mark(reader uuid, tenant uuid, network uuid)
 RETURNS TABLE (tenant_id uuid, network_id uuid, number bigint, last_number bigint,
-               updated_at timestamptz)
+               unread bigint, updated_at timestamptz)
 LANGUAGE sql STABLE AS $$
-    SELECT tenant, network, coalesce(m.number, 0), coalesce(t.number, 0), m.updated_at
+    SELECT tenant, network, coalesce(m.number, 0), coalesce(t.number, 0),
+           greatest(coalesce(t.number, 0) - coalesce(m.number, 0), 0), m.updated_at
       FROM (VALUES (true)) AS one
       LEFT JOIN goconnect.read_marks m
         ON m.user_id = reader AND m.tenant_id = tenant AND m.network_id IS NOT DISTINCT FROM network
@@ -353,6 +409,30 @@ RETURNS api_1.reply
 LANGUAGE sql STABLE AS $$
     SELECT api_1._ok(200, row_to_json(m), api_1._etag(m.number, m.last_number::text))
       FROM api_1._read_mark(reader, tenant, network) m
+$$;
+
+-- The marks of all channels that the caller is a member of, in one list.
+CREATE FUNCTION api_1.read_marks_list(ctx api_1.ctx) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+BEGIN
+    r := api_1._user(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    RETURN api_1._ok(200, json_build_object('items',
+        (SELECT coalesce(json_agg(row_to_json(x) ORDER BY x.tenant_id, x.network_id NULLS FIRST),
+                         '[]'::json)
+           FROM goconnect.memberships m
+           JOIN goconnect.tenants t ON t.id = m.tenant_id AND t.deleted_at IS NULL
+          CROSS JOIN LATERAL api_1._read_mark(ctx.user_id, m.tenant_id, m.network_id) x
+          WHERE m.user_id = ctx.user_id AND m.status = 'active'
+            AND (m.network_id IS NULL
+                 OR EXISTS (SELECT FROM api_1._network_access(ctx.user_id, m.network_id) a
+                             WHERE a.joined))),
+        'next_cursor', NULL));
+END
 $$;
 
 -- Sets a mark, also back; the user's other windows hear of it.

@@ -351,7 +351,8 @@ BEGIN
 END
 $$;
 
--- body: endpoints. Where the calling device may be reached in the network.
+-- body: endpoints, home_relay. Where the calling device may be reached in the
+-- network; a home_relay that is absent stays what it was.
 CREATE FUNCTION api_1.ws_endpoints(ctx api_1.ctx, network uuid, body jsonb)
 RETURNS api_1.reply
 LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -359,6 +360,7 @@ DECLARE
     r api_1.reply;
     e record;
     peer uuid;
+    relay uuid := (body ->> 'home_relay')::uuid;
 BEGIN
     r := api_1._any(ctx);
     IF r.status IS NOT NULL THEN
@@ -372,15 +374,24 @@ BEGIN
         RETURN api_1._invalid(e.errors);
     END IF;
     PERFORM FROM goconnect.peers p
-      WHERE p.network_id = network AND p.device_id = ctx.device_id AND p.endpoints = e.list;
+      WHERE p.network_id = network AND p.device_id = ctx.device_id AND p.endpoints = e.list
+        AND (NOT body ? 'home_relay' OR p.home_relay IS NOT DISTINCT FROM relay);
     IF FOUND THEN
         RETURN api_1._ok(200, '{}');
     END IF;
+    IF relay IS NOT NULL
+       AND NOT EXISTS (SELECT FROM goconnect.relays x WHERE x.id = relay AND x.enabled)
+    THEN
+        RETURN api_1._invalid('home_relay', 'unknown', 'There is no such relay.');
+    END IF;
 
     PERFORM api_1._lock_networks(ARRAY[network]);
-    UPDATE goconnect.peers p SET endpoints = e.list
+    UPDATE goconnect.peers p
+       SET endpoints = e.list,
+           home_relay = CASE WHEN body ? 'home_relay' THEN relay ELSE p.home_relay END
      WHERE p.network_id = network AND p.device_id = ctx.device_id
-       AND p.endpoints IS DISTINCT FROM e.list
+       AND (p.endpoints IS DISTINCT FROM e.list
+            OR body ? 'home_relay' AND p.home_relay IS DISTINCT FROM relay)
     RETURNING p.id INTO peer;
     IF peer IS NULL THEN
         IF EXISTS (SELECT FROM goconnect.peers p
@@ -393,5 +404,35 @@ BEGIN
     RETURN api_1._ok(200, '{}', events => api_1._publish(ARRAY[
         api_1._event('network:' || network, 'netmap_delta',
                      api_1._delta(network, ARRAY[peer], '{}'))]));
+END
+$$;
+
+-- A device is ready for the next key of a peer that it shares a network with.
+-- The answer is what the rotating device is told.
+CREATE FUNCTION api_1.ws_rotation_ack(ctx api_1.ctx, peer uuid, key text) RETURNS api_1.reply
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
+DECLARE
+    r api_1.reply;
+    a record;
+BEGIN
+    r := api_1._any(ctx);
+    IF r.status IS NOT NULL THEN
+        RETURN r;
+    END IF;
+    IF ctx.device_id IS NULL THEN
+        RETURN api_1._refuse(403, 'device_required', 'Only a device gets ready for a key.');
+    END IF;
+    SELECT p.network_id, p.next_public_key, own.id AS own INTO a
+      FROM goconnect.peers p
+      JOIN goconnect.peers own ON own.network_id = p.network_id AND own.device_id = ctx.device_id
+     WHERE p.id = peer AND p.device_id <> ctx.device_id;
+    IF NOT FOUND THEN
+        RETURN api_1._not_found();
+    END IF;
+    IF a.next_public_key IS DISTINCT FROM key THEN
+        RETURN api_1._refuse(409, 'no_rotation', 'This key was not announced, or another one since.');
+    END IF;
+    RETURN api_1._ok(200, json_build_object('network_id', a.network_id, 'peer_id', peer,
+                                            'from_peer_id', a.own, 'next_public_key', key));
 END
 $$;

@@ -186,6 +186,7 @@ my %expected = (
     network_read_mark_get => { path => ['network'], want => { outsider => 404, member => 200 } },
     network_read_mark_set => { path => ['network'], body => { number => 0 },
         want => { outsider => 404, member => 200 } },
+    read_marks_list => { want => { outsider => 200 } },
     relays_list => { want => { outsider => 200 } },
     admin_users_list => { want => { outsider => 403, 'server admin' => 200 } },
     admin_users_suspend => { path => sub { victim() }, body => {},

@@ -101,7 +101,7 @@ answers("1.1 text of $_ bytes", f(text => sized('a', $_)), 'a')
 ends('1.1 text above the limit', 1009, f(text => 'x' x 65537));
 ends('1.2 binary', 1003, f(binary => 'abc'));
 each_way('1.1 empty text is no JSON', f(text => ''), sub {
-    is $ws->json->{data}{code}, 'invalid_json', $_[0];
+    is $ws->json->{data}{code}, 'malformed_json', $_[0];
 });
 
 each_way('2.1 ping', f(ping => ''), sub {

@@ -78,13 +78,13 @@ sub raw {
 }
 
 is_deeply $ws->ask('ping'), { type => 'ok', id => 'r1', data => {} }, 'ping';
-problem('no JSON', raw('hello'), 400, 'invalid_json');
-problem('no object', raw('[1]'), 400, 'invalid_json');
-problem('a member twice', raw('{"type":"ping","type":"ping"}'), 400, 'invalid_json');
-problem('a NUL', raw('{"type":"pi\u0000ng"}'), 400, 'invalid_json');
+problem('no JSON', raw('hello'), 400, 'malformed_json');
+problem('no object', raw('[1]'), 400, 'malformed_json');
+problem('a member twice', raw('{"type":"ping","type":"ping"}'), 400, 'duplicate_member');
+problem('a NUL', raw('{"type":"pi\u0000ng"}'), 400, 'nul_character');
 problem('a number beyond int64', raw('{"type":"ping","data":{"n":9223372036854775808}}'),
-    400, 'invalid_json');
-problem('deep nesting', raw('{"type":"ping","data":' . '[' x 60000), 400, 'invalid_json');
+    400, 'number_out_of_range');
+problem('deep nesting', raw('{"type":"ping","data":' . '[' x 60000), 400, 'too_deep');
 problem('no type', raw('{"id":"a"}'), 422, 'invalid_fields');
 problem('id of another type', raw('{"type":"ping","id":7}'), 422, 'invalid_fields');
 problem('a long id', raw('{"type":"ping","id":"' . 'x' x 65 . '"}'), 422, 'invalid_fields');
