@@ -12,8 +12,7 @@
 
 
 #define NGX_GOCONNECT_TYPING_EVERY 1000 /* ms between frames of a topic */
-#define NGX_GOCONNECT_TYPING_AGAIN 3000 /* ms between frames of a user there \
-                                         */
+#define NGX_GOCONNECT_TYPING_AGAIN 3000 /* ms, the same of a user there */
 #define NGX_GOCONNECT_TYPING_QUIET 1000 /* ms after his message */
 #define NGX_GOCONNECT_TYPING_TICK 250   /* ms */
 #define NGX_GOCONNECT_TYPING_USERS 16   /* of a topic at a time */
