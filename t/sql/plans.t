@@ -126,13 +126,22 @@ my %call = (
     admin_audit_verify => ['NULL'],
 );
 
+# A device of network 2, and a peer there that rotates its key.
+my $key = 'x' x 42 . 'A=';
+$pg->sql($db, "UPDATE goconnect.peers SET next_public_key = '$key' WHERE id = " . $id->('peer/2' => 2) . ';'
+    . "INSERT INTO goconnect.sessions (id, user_id, device_id, expires_at) SELECT md5('plans/device')::uuid, "
+    . "p.user_id, p.device_id, now() + interval '1 day' FROM goconnect.peers p WHERE p.network_id = "
+    . $id->(network => 2) . ' AND p.id <> ' . $id->('peer/2' => 2) . ' LIMIT 1');
+my $device = '(SELECT ROW(s.user_id, s.id, s.device_id, NULL, NULL, NULL, NULL)::api_1.ctx '
+    . "FROM goconnect.sessions s WHERE s.id = md5('plans/device')::uuid)";
+
 # What is done most, beside the reads.
 my %write = (
     network_messages_create => [ qq{$at{network}, '{"content": "x"}'} ],
     tenant_messages_create => [ qq{$at{tenant}, '{"content": "x"}'} ],
     ws_hello => [''],
     ws_typing => [ "$at{tenant}, NULL", "NULL, $at{network}" ],
-    ws_rotation_ack => [ $id->('peer/2' => 2) . ", 'x'" ],
+    ws_rotation_ack => { with => [ "$device, " . $id->('peer/2' => 2) . ", '$key'" ] },
     ws_subscribe => [ qq{jsonb_build_array(jsonb_build_object('topic', 'network:' || $at{network}, 'seq', 9000))} ],
     ws_netmap => [ $id->(network => 2) ],
     audit_take => { with => ['gen_random_uuid()'] },
