@@ -44,15 +44,34 @@ ngx_goconnect_paths_number(const json_t *item, const char *name, uint64_t max,
 }
 
 
+/* a member that nobody knows is a mistake: NGX_DECLINED */
 static ngx_int_t
-ngx_goconnect_paths_item(const json_t *item, gc_path_t *path)
+ngx_goconnect_paths_members(json_t *item)
+{
+    static const char *names[] = {"peer_id", "path", "rtt", "rx_bytes",
+                                  "tx_bytes"};
+    size_t i, known;
+
+    known = 0;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        known += json_object_get(item, names[i]) != NULL;
+    }
+
+    return json_object_size(item) == known ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_goconnect_paths_item(json_t *item, gc_path_t *path)
 {
     const char *to;
     uint64_t rtt;
 
     to = json_string_value(json_object_get(item, "peer_id"));
 
-    if (to == NULL || !gc_uuid_valid(to, strlen(to)) ||
+    if (ngx_goconnect_paths_members(item) != NGX_OK || to == NULL ||
+        !gc_uuid_valid(to, strlen(to)) ||
         ngx_goconnect_paths_kind(
             json_string_value(json_object_get(item, "path")), &path->path) !=
             NGX_OK ||
