@@ -368,8 +368,10 @@ const EVENTS = {
     }
   },
 
-  presence({ tenant_id: tenant, user_id: user, status }) {
-    upsert(`members:${tenant}`, { user_id: user, online: status === 'online' }, { add: false });
+  presence({ tenant_id: tenant, users, ...one }) {
+    for (const { user_id: user, status } of users ?? [one]) {
+      userStatus(tenant, user, status === 'online');
+    }
   },
 
   self() {
@@ -400,40 +402,31 @@ const EVENTS = {
 const refresh = (key) => reload(key, items(key).length > LONG ? LONG_MS : CALM_MS);
 
 
-function tenantOf(network) {
-  for (const key of Object.keys(model.get().res)) {
-    if (kind(key) !== 'networks') continue;
-    const found = items(key).find((other) => other.id === network);
-    if (found) return found.tenant_id;
-  }
-  return null;
-}
-
-
-// A peer went on or off line: so did its device, and perhaps its user.
+// A peer went on or off line: so did its device.
 function peerStatus(network, id, online, endpoint) {
   const key = `peers:${network}`;
   const peer = items(key).find((other) => other.id === id);
 
   if (!peer) {                        // of a network that was not looked at
     refresh('devices');
-    refresh(`members:${tenantOf(network)}`);
     return;
   }
 
   upsert(key, { id, online, ...(endpoint ? { endpoint } : {}),
     ...(online ? {} : { last_seen: new Date().toISOString() }) });
   upsert('devices', { id: peer.device_id, online }, { add: false });
+}
 
-  const user = peer.user_id;
-  const any = items(key).some((other) => other.user_id === user && other.online);
 
-  upsert(`network-members:${network}`, { user_id: user, online: any }, { add: false });
+// A user went on or off line: so in the tenant's list and in its networks'.
+function userStatus(tenant, user, online) {
+  const change = { user_id: user, online,
+    ...(online ? {} : { last_seen: new Date().toISOString() }) };
 
-  // another network may still have the user on line
-  const members = `members:${tenantOf(network)}`;
-  if (any) upsert(members, { user_id: user, online: true }, { add: false });
-  else refresh(members);
+  upsert(`members:${tenant}`, change, { add: false });
+  for (const network of items(`networks:${tenant}`)) {
+    upsert(`network-members:${network.id}`, change, { add: false });
+  }
 }
 
 

@@ -27,6 +27,9 @@ static const ngx_goconnect_pg_statement_t ngx_goconnect_live_table[] = {
     {ngx_string("live_presence"),
      ngx_string(NGX_GOCONNECT_LIVE_ROW "ws_presence($1, $2)"),
      NGX_GOCONNECT_PG_WRITE},
+    {ngx_string("live_presence_state"),
+     ngx_string(NGX_GOCONNECT_LIVE_ROW "ws_presence_state($1)"),
+     NGX_GOCONNECT_PG_BULK},
     {ngx_string("live_endpoints"),
      ngx_string(NGX_GOCONNECT_LIVE_ROW "ws_endpoints($1, $2, $3)"),
      NGX_GOCONNECT_PG_WRITE},
@@ -208,6 +211,7 @@ ngx_goconnect_live_init_process(ngx_cycle_t *cycle)
         ngx_goconnect_topic_init(cycle) != NGX_OK ||
         ngx_goconnect_sub_init(cycle) != NGX_OK ||
         ngx_goconnect_netmap_init(cycle) != NGX_OK ||
+        ngx_goconnect_state_init(cycle) != NGX_OK ||
         ngx_goconnect_presence_init(cycle) != NGX_OK ||
         ngx_goconnect_sweep_init(cycle) != NGX_OK ||
         ngx_goconnect_figures_init(cycle) != NGX_OK ||

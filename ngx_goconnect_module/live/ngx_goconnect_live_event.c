@@ -55,15 +55,17 @@ ngx_goconnect_event_advance_staff(gc_slice_t topic)
 
 
 /*
- * Ends what is cached of a topic.  A message is in no answer that is cached;
- * what becomes of a membership changes what its user may, wherever it is told.
+ * Ends what is cached of a topic.  A message is in no answer that is cached,
+ * and neither is who of a tenant is here; what becomes of a membership changes
+ * what its user may, wherever it is told.
  */
 void
 ngx_goconnect_event_advance(const ngx_goconnect_event_t *event)
 {
     gc_slice_t member, user;
 
-    if (gc_slice_is(event->type, "chat_message")) {
+    if (gc_slice_is(event->type, "chat_message") ||
+        gc_slice_is(event->type, "presence")) {
         return;
     }
 
@@ -76,6 +78,18 @@ ngx_goconnect_event_advance(const ngx_goconnect_event_t *event)
 
     ngx_goconnect_event_advance_staff(event->topic);
     ngx_goconnect_cache_advance(event->topic, event->seq);
+}
+
+
+static void
+ngx_goconnect_event_deliver(ngx_goconnect_event_t *event)
+{
+    if (ngx_goconnect_state_is(event)) {
+        ngx_goconnect_state_event(event);
+
+    } else {
+        ngx_goconnect_topic_event(event);
+    }
 }
 
 
@@ -98,7 +112,7 @@ ngx_goconnect_live_publish(const char *json, size_t len)
         }
 
         ngx_goconnect_event_advance(&event);
-        ngx_goconnect_topic_event(&event);
+        ngx_goconnect_event_deliver(&event);
         ngx_goconnect_bus_ring(&event);
     }
 }
@@ -185,6 +199,7 @@ ngx_goconnect_event_revoke(ngx_goconnect_session_t *s,
     }
 
     if (close) {
+        s->ended = 1;
         ngx_goconnect_ws_close(s->ws, NGX_GOCONNECT_WS_REVOKED, "revoked");
     }
 }
@@ -285,26 +300,6 @@ ngx_goconnect_event_signal(gc_slice_t text)
 }
 
 
-/* what a worker told of presence: {"devices": [ID, ...]} */
-static void
-ngx_goconnect_event_presence(gc_slice_t text)
-{
-    gc_json_iter_t it;
-    gc_slice_t devices, item, id;
-
-    if (!gc_json_find(text, "devices", &devices) ||
-        gc_json_array(&it, devices) != 0) {
-        return;
-    }
-
-    while (gc_json_item(&it, &item)) {
-        (void) gc_json_plain(item, &id);
-        ngx_goconnect_cache_advance_id("device", (const u_char *) id.data,
-                                       id.len);
-    }
-}
-
-
 /* a device has connected: {"device": ID, "number": N} */
 static void
 ngx_goconnect_event_connected(gc_slice_t text)
@@ -333,7 +328,7 @@ ngx_goconnect_event_incoming(gc_slice_t text)
             ngx_goconnect_event_connected(text);
 
         } else if (gc_slice_is(kind, "presence")) {
-            ngx_goconnect_event_presence(text);
+            ngx_goconnect_news_bell(text);
 
         } else if (gc_slice_is(kind, "typing")) {
             ngx_goconnect_typing_incoming(text);
@@ -349,7 +344,7 @@ ngx_goconnect_event_incoming(gc_slice_t text)
     ngx_goconnect_event_advance(&event);
 
     if (event.type.len) {
-        ngx_goconnect_topic_event(&event);
+        ngx_goconnect_event_deliver(&event);
 
     } else {
         ngx_goconnect_topic_hint(event.topic, event.seq);

@@ -43,6 +43,7 @@ ngx_goconnect_figures_read_done(ngx_goconnect_pg_call_t *call)
         {"peers", NGX_GOCONNECT_METRIC_PEERS},
         {"messages", NGX_GOCONNECT_METRIC_MESSAGES},
         {"online", NGX_GOCONNECT_METRIC_ONLINE},
+        {"users_online", NGX_GOCONNECT_METRIC_USERS_ONLINE},
     };
     ngx_goconnect_reply_t reply;
     int64_t n;

@@ -330,9 +330,7 @@ ngx_goconnect_hello_granted(ngx_goconnect_session_t *s, gc_slice_t body)
     ngx_goconnect_hello_say(s, body);
     ngx_goconnect_session_ready(s);
 
-    if (s->device_topic) {
-        ngx_goconnect_presence_online(s);
-    }
+    ngx_goconnect_presence_online(s);
 }
 
 

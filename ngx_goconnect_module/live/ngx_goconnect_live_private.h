@@ -156,6 +156,7 @@ struct ngx_goconnect_session_s {
     unsigned state : 2;
     unsigned token_refused : 1;
     unsigned counted : 1;            /* among its user's */
+    unsigned ended : 1;              /* revoked: does not come back */
     unsigned pumping : 1;            /* stands in pump_queue */
     u_char id[NGX_GOCONNECT_ID_LEN]; /* of the login */
 };
@@ -190,6 +191,7 @@ typedef enum {
     NGX_GOCONNECT_LIVE_NETMAP,
     NGX_GOCONNECT_LIVE_SWEEP,
     NGX_GOCONNECT_LIVE_PRESENCE,
+    NGX_GOCONNECT_LIVE_PRESENCE_STATE,
     NGX_GOCONNECT_LIVE_ENDPOINTS,
     NGX_GOCONNECT_LIVE_NETWORK_CHAT,
     NGX_GOCONNECT_LIVE_TENANT_CHAT,
@@ -546,7 +548,56 @@ ngx_int_t ngx_goconnect_sweep_init(ngx_cycle_t *cycle);
 
 void ngx_goconnect_presence_online(ngx_goconnect_session_t *s);
 void ngx_goconnect_presence_offline(ngx_goconnect_session_t *s);
+
+/* sockets are sent away, to come back within so many seconds, here or elsewhere
+ */
+void ngx_goconnect_presence_away(ngx_uint_t seconds);
+
+/* there is news: ask at the next look */
+void ngx_goconnect_presence_hurry(void);
 ngx_int_t ngx_goconnect_presence_init(ngx_cycle_t *cycle);
+
+
+/*
+ * ngx_goconnect_live_presence_news.c
+ */
+
+/* the number of the last news that this worker has taken; -1: none */
+int64_t ngx_goconnect_news_known(void);
+
+/* what ws_presence answered, and what a bell says */
+void ngx_goconnect_news_answer(gc_slice_t body);
+void ngx_goconnect_news_bell(gc_slice_t text);
+
+/* asks for the state of all topics, if that is due */
+void ngx_goconnect_news_look(void);
+
+
+/*
+ * ngx_goconnect_live_state.c
+ */
+
+/* is it a frame of state, to be told with the others of its topic? */
+ngx_uint_t ngx_goconnect_state_is(const ngx_goconnect_event_t *event);
+
+/* to the topic's sockets, within a second */
+void ngx_goconnect_state_event(const ngx_goconnect_event_t *event);
+
+/* is there state of it? */
+ngx_uint_t ngx_goconnect_state_topic(gc_slice_t topic);
+
+/* takes a reference to the frame; NGX_ERROR ends it */
+typedef ngx_int_t (*ngx_goconnect_state_tell_pt)(
+    void *data, ngx_goconnect_ws_frame_t *frame);
+
+/*
+ * The frames of a list ([{"peer_id" or "user_id", "status", ...}]) of a topic
+ * of which there is state.
+ */
+ngx_int_t ngx_goconnect_state_snapshot(gc_slice_t topic, gc_slice_t list,
+                                       ngx_goconnect_state_tell_pt tell,
+                                       void *data);
+ngx_int_t ngx_goconnect_state_init(ngx_cycle_t *cycle);
 
 
 /*

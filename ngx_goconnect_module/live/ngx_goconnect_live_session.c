@@ -214,6 +214,8 @@ ngx_goconnect_session_restart(ngx_goconnect_ws_t *ws)
 
     body = ngx_goconnect_slice(buf, (size_t) (p - buf));
 
+    ngx_goconnect_presence_away(NGX_GOCONNECT_RETRY_AFTER_MAX);
+
     ngx_goconnect_session_problem(s, NULL, 503, body);
     ngx_goconnect_ws_close(ws, GC_WS_CLOSE_RESTART, "server restarts");
 }
@@ -236,6 +238,8 @@ ngx_goconnect_session_restart_all(void)
 static void
 ngx_goconnect_session_unwatch(ngx_goconnect_session_t *s)
 {
+    ngx_goconnect_presence_offline(s);
+
     if (s->counted) {
         ngx_goconnect_limit_leave(s->user_topic ? s->user_topic->name +
                                                       sizeof("user:") - 1
@@ -252,7 +256,6 @@ ngx_goconnect_session_unwatch(ngx_goconnect_session_t *s)
     if (s->device_topic) {
         ngx_goconnect_figures_device(-1);
         ngx_queue_remove(&s->device_queue);
-        ngx_goconnect_presence_offline(s);
         ngx_goconnect_topic_release(s->device_topic);
         s->device_topic = NULL;
     }

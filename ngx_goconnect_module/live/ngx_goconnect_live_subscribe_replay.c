@@ -63,30 +63,24 @@ ngx_goconnect_subscribe_frame(ngx_goconnect_sub_t *sub, const char *type,
 }
 
 
+static ngx_int_t
+ngx_goconnect_subscribe_state(void *data, ngx_goconnect_ws_frame_t *frame)
+{
+    return ngx_goconnect_catchup_append(data, frame, 0);
+}
+
+
 /* presence as it was at the snapshot */
 static ngx_int_t
 ngx_goconnect_subscribe_status(ngx_goconnect_item_t *item)
 {
     ngx_goconnect_sub_t *sub;
-    gc_json_iter_t it;
-    gc_slice_t first;
-    u_char head[sizeof("{\"network_id\":\"\",\"peers\":") + 64], *p;
 
     sub = item->sub;
 
-    if (gc_json_array(&it, item->status) != 0 || !gc_json_item(&it, &first) ||
-        sub->topic->len < sizeof("network:") - 1 + NGX_GOCONNECT_ID_LEN) {
-        return NGX_OK;
-    }
-
-    p = ngx_snprintf(
-        head, sizeof(head) - 1,
-        "{\"network_id\":\"%*s\",\"peers\":", (size_t) NGX_GOCONNECT_ID_LEN,
-        sub->topic->name + sizeof("network:") - 1);
-    *p = '\0';
-
-    return ngx_goconnect_subscribe_frame(sub, "peer_status", 0, (char *) head,
-                                         item->status, "}");
+    return ngx_goconnect_state_snapshot(
+        ngx_goconnect_slice(sub->topic->name, sub->topic->len), item->status,
+        ngx_goconnect_subscribe_state, sub);
 }
 
 

@@ -81,13 +81,14 @@ END
 $$;
 
 -- key, tenant_id, network_id and at are for selecting and ordering; the rest
--- is the member object.
+-- is the member object. Who is no member (yet, any more) shows no presence.
 CREATE VIEW api_1._members AS
     SELECT m.id AS key, m.tenant_id, m.network_id, m.created_at AS at, m.user_id,
            u.username, u.kind, m.role, m.status, m.joined_at,
-           EXISTS (SELECT FROM goconnect.devices d
-                     JOIN goconnect.presence s ON s.device_id = d.id
-                    WHERE d.user_id = m.user_id) AS online
+           m.status = 'active' AND u.suspended_at IS NULL
+           AND EXISTS (SELECT FROM goconnect.presence_users s
+                        WHERE s.user_id = m.user_id) AS online,
+           CASE m.status WHEN 'active' THEN u.last_seen END AS last_seen
       FROM goconnect.memberships m
       JOIN goconnect.users u ON u.id = m.user_id;
 
@@ -96,7 +97,7 @@ LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (SELECT row_to_json(o)
               FROM (SELECT v.user_id, v.username, v.kind, v.role, v.status, v.joined_at,
-                           v.online
+                           v.online, v.last_seen
                       FROM api_1._members v
                      WHERE v.tenant_id = tenant AND v.network_id IS NOT DISTINCT FROM network
                        AND v.user_id = member) o);

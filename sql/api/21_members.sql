@@ -27,7 +27,8 @@ BEGIN
 
     SELECT array_agg(json_build_object('user_id', o.user_id, 'username', o.username,
                         'kind', o.kind, 'role', o.role, 'status', o.status,
-                        'joined_at', o.joined_at, 'online', o.online)) AS items,
+                        'joined_at', o.joined_at, 'online', o.online,
+                        'last_seen', o.last_seen)) AS items,
            array_agg(api_1._cursor(o.at, o.key)) AS cursors
       INTO page
       FROM (SELECT v.* FROM api_1._members v
@@ -199,7 +200,8 @@ BEGIN
 
     SELECT array_agg(json_build_object('user_id', o.user_id, 'username', o.username,
                         'kind', o.kind, 'role', o.role, 'status', o.status,
-                        'joined_at', o.joined_at, 'online', o.online)) AS items,
+                        'joined_at', o.joined_at, 'online', o.online,
+                        'last_seen', o.last_seen)) AS items,
            array_agg(api_1._cursor(o.at, o.key)) AS cursors
       INTO page
       FROM (SELECT v.* FROM api_1._members v

@@ -96,9 +96,34 @@ BEGIN
 END
 $$;
 
+-- Who is on line, for who begins to watch a network or a tenant.
+CREATE FUNCTION api_1._peers_here(network uuid) RETURNS json
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT json_agg(json_build_object('peer_id', p.id, 'status', 'online',
+                                              'endpoint', p.endpoints[1]))
+              FROM goconnect.peers p
+              JOIN goconnect.presence i ON i.device_id = p.device_id
+             WHERE p.network_id = network);
+END
+$$;
+
+CREATE FUNCTION api_1._users_here(tenant uuid) RETURNS json
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT json_agg(json_build_object('user_id', m.user_id, 'status', 'online'))
+              FROM goconnect.memberships m
+              JOIN goconnect.users u ON u.id = m.user_id AND u.suspended_at IS NULL
+             WHERE m.tenant_id = tenant AND m.network_id IS NULL AND m.status = 'active'
+               AND EXISTS (SELECT FROM goconnect.presence_users s
+                            WHERE s.user_id = m.user_id));
+END
+$$;
+
 -- body: [{topic, seq}]. Out: {topics: [{topic, seq, resync, events,
 -- netmap_version, status, self}], refused: [{topic, code}]}; events holds what
--- came after the seq that was asked for, at most 1,000 of a topic.
+-- came after the seq that was asked for, at most 1,000 of a topic; status is
+-- who of it is on line.
 CREATE FUNCTION api_1.ws_subscribe(ctx api_1.ctx, body jsonb) RETURNS api_1.reply
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 DECLARE
@@ -154,7 +179,10 @@ BEGIN
                                       THEN coalesce(e.frames, '[]'::json)
                                       ELSE '[]'::json END,
                        'netmap_version', v.version,
-                       'status', coalesce(o.status, '[]'::json),
+                       'status', coalesce(CASE WHEN d.staff THEN NULL
+                                               WHEN d.kind = 'network' THEN api_1._peers_here(d.id)
+                                               WHEN d.kind = 'tenant' THEN api_1._users_here(d.id)
+                                          END, '[]'::json),
                        'self', CASE d.kind WHEN 'device' THEN api_1._self(d.id) END)
                        ORDER BY d.place), '[]'::json)
               FROM d
@@ -171,12 +199,6 @@ BEGIN
               LEFT JOIN LATERAL (
                  SELECT n.netmap_version AS version FROM goconnect.networks n
                   WHERE n.id = d.id AND d.kind = 'network' AND NOT d.staff) v ON true
-              LEFT JOIN LATERAL (
-                 SELECT json_agg(json_build_object('peer_id', p.id, 'status', 'online',
-                            'endpoint', p.endpoints[1])) AS status
-                   FROM goconnect.peers p
-                   JOIN goconnect.presence i ON i.device_id = p.device_id
-                  WHERE p.network_id = d.id AND d.kind = 'network' AND NOT d.staff) o ON true
              WHERE d.code = 'ok'),
         'refused', (
             SELECT coalesce(json_agg(json_build_object('topic', d.topic, 'code', d.code)
@@ -255,99 +277,6 @@ BEGIN
                      ELSE seen::text || '/' || upto::text || '/' || last::text END,
         'more', stop IS NOT NULL,
         'events', coalesce(frames, '[]'::json)));
-END
-$$;
-
--- The peer_status frames of devices, one for each network, or for each 200
--- peers of it.
-CREATE FUNCTION api_1._status_frames(devices uuid[], word text) RETURNS json[]
-LANGUAGE plpgsql STABLE AS $$
-BEGIN
-    RETURN (SELECT array_agg(json_build_object('type', 'peer_status',
-                       'topic', 'network:' || g.network_id,
-                       'data', CASE WHEN g.n = 1 THEN
-                           json_build_object('network_id', g.network_id, 'peer_id', g.first,
-                                             'status', word, 'endpoint', g.endpoint)
-                       ELSE json_build_object('network_id', g.network_id, 'peers', g.peers) END))
-              FROM (SELECT f.network_id, count(*) AS n, (array_agg(f.id))[1] AS first,
-                           (array_agg(f.endpoint))[1] AS endpoint,
-                           json_agg(json_build_object('peer_id', f.id, 'status', word,
-                                                      'endpoint', f.endpoint)) AS peers
-                      FROM (SELECT p.id, p.network_id, p.endpoints[1] AS endpoint,
-                                   row_number() OVER (PARTITION BY p.network_id) AS place
-                              FROM goconnect.peers p WHERE p.device_id = ANY (devices)) f
-                     GROUP BY f.network_id, (f.place - 1) / 200) g);
-END
-$$;
-
--- What a worker tells every few seconds: the devices that came to its sockets
--- and went from them. node names the worker (not the machine), anew at each
--- start. frames is what changed for everybody, devices are those that came or
--- went; known false means that the database does not know this node (it is new,
--- or the unlogged state was lost in a crash), so that the next call has to list
--- all devices that are online.
-CREATE FUNCTION api_1.ws_presence(node uuid, body jsonb) RETURNS api_1.reply
-LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE
-    known boolean := EXISTS (SELECT FROM goconnect.nodes n WHERE n.id = node);
-    came uuid[] := '{}';
-    went uuid[] := '{}';
-    lost uuid[] := '{}';
-    r api_1.reply;
-    evs api_1.event[];
-    online uuid[] := ARRAY(SELECT x.value::uuid
-                             FROM jsonb_array_elements_text(body -> 'online') x);
-    offline uuid[] := ARRAY(SELECT x.value::uuid
-                              FROM jsonb_array_elements_text(body -> 'offline') x);
-BEGIN
-    INSERT INTO goconnect.nodes AS n (id) VALUES (node)
-    ON CONFLICT (id) DO UPDATE SET seen_at = now();
-
-    -- a node that is silent has lost its sockets
-    IF EXISTS (SELECT FROM goconnect.nodes n WHERE n.seen_at < now() - interval '20 seconds') THEN
-        WITH dead AS (
-            DELETE FROM goconnect.nodes n
-             WHERE n.id IN (SELECT o.id FROM goconnect.nodes o
-                             WHERE o.seen_at < now() - interval '20 seconds'
-                               FOR UPDATE SKIP LOCKED)
-            RETURNING n.id
-        ), gone AS (
-            DELETE FROM goconnect.presence s USING dead WHERE s.node_id = dead.id
-            RETURNING s.device_id
-        )
-        SELECT coalesce(array_agg(g.device_id), '{}') INTO lost FROM gone g;
-    END IF;
-    WITH d AS (
-        DELETE FROM goconnect.presence s
-         WHERE s.node_id = node AND s.device_id = ANY (offline)
-        RETURNING s.device_id
-    )
-    SELECT coalesce(array_agg(d.device_id), '{}') INTO went FROM d;
-
-    IF cardinality(online) > 0 THEN
-        WITH i AS (
-            INSERT INTO goconnect.presence AS s (device_id, node_id)
-            SELECT d.id, node
-              FROM (SELECT x.id FROM goconnect.devices x WHERE x.id = ANY (online)
-                     ORDER BY x.id FOR KEY SHARE) d
-            ON CONFLICT (device_id) DO UPDATE SET node_id = excluded.node_id, since = now()
-            RETURNING s.device_id, s.xmax = 0 AS fresh
-        )
-        SELECT coalesce(array_agg(i.device_id) FILTER (WHERE i.fresh), '{}') INTO came FROM i;
-    END IF;
-
-    -- a device that a dead node lost and that is here now never went
-    went := went || ARRAY(SELECT l.id FROM unnest(lost) AS l (id)
-                           WHERE NOT l.id = ANY (came));
-    came := ARRAY(SELECT c.id FROM unnest(came) AS c (id) WHERE NOT c.id = ANY (lost));
-    PERFORM api_1._seen(came || went);
-    evs := api_1._sweep();
-    r := api_1._ok(200, json_build_object('known', known, 'devices', to_json(came || went),
-        'frames', array_to_json(coalesce(api_1._status_frames(went, 'offline'), '{}')
-                                || coalesce(api_1._status_frames(came, 'online'), '{}'))),
-        events => api_1._publish(evs));
-    PERFORM api_1._end_swept_topics(evs);
-    RETURN r;
 END
 $$;
 

@@ -30,8 +30,7 @@ END
 $$;
 
 -- What there is of everything, for /metrics: PostgreSQL's own count of live
--- rows (its estimate after a crash), so nothing is gone through but the devices
--- that are on line.
+-- rows (its estimate after a crash), so nothing is gone through but who is on line.
 CREATE FUNCTION api_1.ws_figures() RETURNS api_1.reply
 LANGUAGE sql STABLE SECURITY DEFINER AS $$
     SELECT api_1._ok(200, json_object_agg(f.name, f.rows))
@@ -42,7 +41,10 @@ LANGUAGE sql STABLE SECURITY DEFINER AS $$
              WHERE c.relnamespace = 'goconnect'::regnamespace
                AND c.relname IN ('users', 'tenants', 'networks', 'devices', 'peers', 'messages')
             UNION ALL
-            SELECT 'online', count(*) FROM goconnect.presence) f
+            SELECT 'online', count(*) FROM goconnect.presence
+            UNION ALL
+            SELECT 'users_online', count(DISTINCT s.user_id)
+              FROM goconnect.presence_users s) f
 $$;
 
 -- When these devices were last here, for them and for their peers. It is
@@ -59,6 +61,18 @@ BEGIN
           FROM (SELECT o.id FROM goconnect.peers o WHERE o.device_id = ANY (devices)
                    FOR NO KEY UPDATE SKIP LOCKED) f
          WHERE p.id = f.id;
+    END IF;
+END
+$$;
+
+CREATE FUNCTION api_1._seen_users(users uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF cardinality(users) > 0 THEN
+        UPDATE goconnect.users u SET last_seen = now()
+          FROM (SELECT o.id FROM goconnect.users o WHERE o.id = ANY (users)
+                   FOR NO KEY UPDATE SKIP LOCKED) f
+         WHERE u.id = f.id;
     END IF;
 END
 $$;
@@ -86,6 +100,11 @@ BEGIN
           JOIN goconnect.presence s ON s.device_id = d.id
          WHERE d.last_seen < now() - interval '5 minutes'
          ORDER BY d.id LIMIT batch));
+    PERFORM api_1._seen_users(ARRAY(
+        SELECT u.id FROM goconnect.users u
+         WHERE u.last_seen < now() - interval '5 minutes'
+           AND EXISTS (SELECT FROM goconnect.presence_users s WHERE s.user_id = u.id)
+         ORDER BY u.id LIMIT batch));
 
     DELETE FROM goconnect.ws_tickets t WHERE t.hash IN (
         SELECT o.hash FROM goconnect.ws_tickets o WHERE o.expires_at < now() LIMIT batch);

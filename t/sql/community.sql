@@ -78,7 +78,7 @@ SELECT is(t.said(api_1.members_list(:'stranger', :'private', NULL, NULL)), '404 
 SELECT is(t.said(api_1.members_list(:'stranger', :'public', NULL, NULL)), '403 membership_required', '... of a public tenant neither');
 SELECT * FROM api_1.members_add(:'admin', :'private', '{"username": "STRANGER", "role": "moderator"}') \gset r_
 SELECT is(:r_status, 201, 'an admin asks somebody in');
-SELECT is(:'r_body'::jsonb - 'user_id', '{"username": "stranger", "kind": "person", "role": "moderator", "status": "pending", "joined_at": null, "online": false}', '... pending');
+SELECT is(:'r_body'::jsonb - 'user_id', '{"username": "stranger", "kind": "person", "role": "moderator", "status": "pending", "joined_at": null, "online": false, "last_seen": null}', '... pending');
 SELECT is((SELECT string_agg(e ->> 'type' || '@' || split_part(e ->> 'topic', ':', 1), ' ') FROM json_array_elements(:'r_events'::json) e), 'member@tenant tenant@user', '... told to the staff and to him');
 SELECT is(:'r_events'::json #>> '{0,topic}', 'tenant:' || :'private' || '/staff', '... and to no other member');
 SELECT is((SELECT count(*) FROM json_array_elements((api_1.members_list(:'member', :'private', NULL, NULL)).body -> 'items')), 4::bigint, 'members do not see who is pending');

@@ -139,33 +139,15 @@ SELECT is(t.said(api_1.ws_endpoints(:'laptop', :'lan', '{"endpoints": ["host:1"]
 SELECT is(t.said(api_1.ws_endpoints(:'laptop', :'second', '{"endpoints": []}')), '404 not_found', '... where it has a peer');
 SELECT is(t.said(api_1.ws_endpoints(:'bob', :'lan', '{"endpoints": []}')), '403 device_required', '... a user has none');
 
--- presence
-SELECT gen_random_uuid() AS node, gen_random_uuid() AS other \gset
-CREATE FUNCTION t.told(node uuid, online uuid[], offline uuid[]) RETURNS text LANGUAGE sql AS $$
-    SELECT (r.body ->> 'known') || ' ' || coalesce((SELECT string_agg(coalesce(f #>> '{data,status}', (json_array_length(f #> '{data,peers}')) || (f #>> '{data,peers,0,status}')), ' ') FROM json_array_elements(r.body -> 'frames') f), '-')
-      FROM api_1.ws_presence(node, jsonb_build_object('online', to_jsonb(online), 'offline', to_jsonb(offline))) r $$;
-SELECT (:'laptop'::api_1.ctx).device_id AS l, (:'desk'::api_1.ctx).device_id AS d \gset
-SELECT is(t.told(:'node', ARRAY[:'l']::uuid[], '{}'), 'false online', 'a new node brings a device');
-SELECT is((api_1.peers_list(:'bob', :'lan', NULL, NULL)).body::jsonb @? '$.items[*] ? (@.online == true)', true, '... which the list shows');
-SELECT is(t.want(:'desk', :'ntopic', '') #>> '{topics,0,status,0,peer_id}', :'peer', '... and who subscribes is told');
-SELECT is((SELECT last_seen IS NOT NULL FROM goconnect.peers WHERE id = :'peer'), true, '... it was seen');
-SELECT is(t.told(:'node', ARRAY[:'l']::uuid[], '{}'), 'true -', '... again is no news');
-SELECT is(t.told(:'other', ARRAY[:'l']::uuid[], '{}'), 'false -', '... nor that it moved to another node');
-SELECT is(t.told(:'node', '{}', ARRAY[:'l']::uuid[]), 'true -', '... nor that it left the first');
-SELECT is(t.told(:'other', '{}', ARRAY[:'l']::uuid[]), 'true offline', 'it goes');
-SELECT is(t.told(:'other', ARRAY[:'l', :'d']::uuid[], '{}'), 'true 2online', 'two of a network make one frame');
-UPDATE goconnect.nodes SET seen_at = now() - interval '1 minute' WHERE id = :'other';
-SELECT is(t.told(:'node', ARRAY[:'l']::uuid[], '{}'), 'true offline', 'a silent node has lost its devices, except who came here');
-SELECT is(t.told(:'other', '{}', '{}'), 'false -', '... and has to list them again');
-SELECT is(t.told(:'node', ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()]), 'true -', 'unknown devices are nothing');
-
 -- private networks stay out of the tenant's topic
 SELECT is_empty(format($$SELECT kind, payload::text FROM goconnect.events WHERE topic = %L AND payload::text LIKE '%%' || %L || '%%'$$, :'ttopic', :'lan'), 'nothing of a private network is told to the tenant');
 
--- retention
+-- retention: the heartbeat of a worker carries it
+SELECT (:'laptop'::api_1.ctx).device_id AS l \gset
+SELECT api_1.ws_presence('00000000-0000-4000-8000-000000000001', jsonb_build_object('online', ARRAY[:'l'])) \g /dev/null
 UPDATE goconnect.events SET created_at = now() - interval '73 hours' WHERE topic = :'btopic';
 UPDATE goconnect.chores SET done_at = '-infinity';
-SELECT t.told(:'node', '{}', '{}') \g /dev/null
+SELECT api_1.ws_presence('00000000-0000-4000-8000-000000000001', '{}') \g /dev/null
 SELECT is((SELECT count(*) FROM goconnect.events WHERE topic = :'btopic'), 0::bigint, 'events are kept for 72 hours');
 SELECT ok(t.seq(:'btopic') > 0, '... their count for ever');
 
@@ -181,10 +163,10 @@ UPDATE goconnect.idempotency SET created_at = now() - interval '25 hours' WHERE 
 INSERT INTO goconnect.ws_tickets SELECT sha256('old'), (:'bob'::api_1.ctx).session_id, now() - interval '1 second';
 UPDATE goconnect.sessions SET expires_at = now() - interval '1 second' WHERE id = (:'eve'::api_1.ctx).session_id;
 UPDATE goconnect.devices SET last_seen = now() - interval '6 minutes' WHERE id = :'l';
-SELECT t.told(:'node', '{}', '{}') \g /dev/null
+SELECT api_1.ws_presence('00000000-0000-4000-8000-000000000001', '{}') \g /dev/null
 SELECT is((SELECT count(*) FROM goconnect.messages WHERE content IN ('m2', 'to all')), 2::bigint, 'the sweep comes once a minute, over all nodes');
 UPDATE goconnect.chores SET done_at = '-infinity';
-SELECT t.told(:'node', '{}', '{}') \g /dev/null
+SELECT api_1.ws_presence('00000000-0000-4000-8000-000000000001', '{}') \g /dev/null
 SELECT is((SELECT count(*) FROM goconnect.messages WHERE content IN ('m2', 'to all')), 0::bigint, '... takes messages that a tenant does not keep');
 SELECT is((SELECT count(*) FROM goconnect.messages WHERE content IN ('m3', 'hello')), 2::bigint, '... and no other');
 SELECT is((SELECT array_agg(coalesce(network_id::text, 'tenant')) FROM goconnect.memberships WHERE user_id = (:'mallory'::api_1.ctx).user_id), ARRAY['tenant'], '... bans that are over');

@@ -144,6 +144,9 @@ my %write = (
     ws_rotation_ack => { with => [ "$device, " . $id->('peer/2' => 2) . ", '$key'" ] },
     ws_subscribe => [ qq{jsonb_build_array(jsonb_build_object('topic', 'network:' || $at{network}, 'seq', 9000))} ],
     ws_netmap => [ $id->(network => 2) ],
+    ws_presence => { with => [ qq{gen_random_uuid(), jsonb_build_object('since', 1, 'online', ARRAY[$at{device}],
+        'users_online', ARRAY[$at{user}], 'offline', ARRAY[$at{device}], 'users_offline', ARRAY[$at{user}])} ] },
+    ws_presence_state => { with => [ "jsonb_build_array('network:' || @{[ $id->(network => 2) ]})" ] },
     audit_take => { with => ['gen_random_uuid()'] },
     audit_verify_range => [ "$at{tenant}, 99000" ],
 );
@@ -153,6 +156,9 @@ my %write = (
 my %as = map { $_ => 2 } qw(devices_netmap networks_mesh peers_config ws_netmap);
 $pg->sql($db, "INSERT INTO goconnect.sessions (id, user_id, expires_at) SELECT md5('plans/$_')::uuid, "
     . $id->(user => $_) . ", now() + interval '1 day'") for 1, 2;
+
+# the heartbeat does not carry the sweep here
+$pg->sql($db, "UPDATE goconnect.chores SET done_at = now() + interval '1 day' WHERE name = 'sweep'");
 
 $pg->sql($db, "UPDATE goconnect.users SET server_admin = true WHERE id = " . $id->(user => 1));
 

@@ -43,7 +43,8 @@ SELECT set_eq($$
           'code_attempts', 'device_codes',
           'device_subnets', 'devices', 'enrollment_key_networks', 'enrollment_keys', 'events',
           'idempotency', 'invites', 'memberships', 'messages', 'migrations', 'networks', 'nodes',
-          'peer_keys', 'peers', 'presence', 'read_marks', 'recovery_codes', 'refresh_tokens',
+          'peer_keys', 'peers', 'presence', 'presence_news', 'presence_users', 'read_marks',
+          'recovery_codes', 'refresh_tokens',
           'relays', 'released_addresses', 'reservations', 'reset_links', 'routes', 'rules',
           'schema_version', 'sessions', 'tags', 'tenants', 'topics', 'users', 'ws_tickets'],
     'the tables');
@@ -51,7 +52,7 @@ SELECT set_eq($$
     SELECT c.relname::text FROM pg_class c
      WHERE c.relnamespace = 'goconnect'::regnamespace AND c.relkind = 'r'
        AND c.relpersistence = 'u' $$,
-    ARRAY['nodes', 'presence', 'ws_tickets'], 'only what a crash may lose is unlogged');
+    ARRAY['nodes', 'presence', 'presence_news', 'presence_users', 'ws_tickets'], 'only what a crash may lose is unlogged');
 
 -- users
 SELECT t.breaks('users_username_key', $$INSERT INTO goconnect.users (username, password_hash) VALUES ('ALICE', 'x')$$);
