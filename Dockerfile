@@ -10,7 +10,7 @@ RUN make module html && scripts/stage /out
 
 FROM debian:bookworm-slim
 RUN apt-get update -q \
-    && apt-get install -y -q --no-install-recommends nginx libpq5 libjansson4 \
+    && apt-get install -y -q --no-install-recommends nginx libpq5 libjansson4 libhiredis0.14 \
         libjwt0 libqrencode4 libssl3 postgresql-client-15 ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin \

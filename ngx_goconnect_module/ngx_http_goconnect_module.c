@@ -12,6 +12,7 @@
 #include "http/ngx_goconnect_http.h"
 #include "http/ngx_goconnect_keys.h"
 #include "live/ngx_goconnect_live.h"
+#include "live/ngx_goconnect_live_bus_conf.h"
 #include "pg/ngx_goconnect_pg.h"
 #include "shm/ngx_goconnect_cache.h"
 #include "shm/ngx_goconnect_paths.h"
@@ -46,6 +47,8 @@ static ngx_int_t ngx_http_goconnect_origin(ngx_conf_t *cf,
                                            ngx_str_t *value, ngx_str_t *origin);
 static char *ngx_http_goconnect_cache(ngx_conf_t *cf, ngx_command_t *cmd,
                                       void *conf);
+static char *ngx_http_goconnect_bus(ngx_conf_t *cf, ngx_command_t *cmd,
+                                    void *conf);
 static char *ngx_http_goconnect_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd,
                                             void *conf);
 static char *ngx_http_goconnect_api(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -103,6 +106,9 @@ static ngx_command_t ngx_http_goconnect_commands[] = {
 
     {ngx_string("goconnect_cache"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
      ngx_http_goconnect_cache, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+
+    {ngx_string("goconnect_bus"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE12,
+     ngx_http_goconnect_bus, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
 
     {ngx_string("goconnect_cors_origin"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE,
      ngx_http_goconnect_cors_origin, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
@@ -443,6 +449,22 @@ ngx_http_goconnect_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     gmcf->cache = ngx_goconnect_cache_zone(cf, (size_t) size);
 
     return gmcf->cache ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_goconnect_bus(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_goconnect_main_conf_t *gmcf = conf;
+
+    if (gmcf->bus_set) {
+        return "is duplicate";
+    }
+
+    gmcf->bus_set = 1;
+
+    return ngx_goconnect_bus_conf(cf, &gmcf->bus) == NGX_OK ? NGX_CONF_OK
+                                                            : NGX_CONF_ERROR;
 }
 
 

@@ -18,6 +18,10 @@
 #include "shm/ngx_goconnect_metrics.h"
 
 
+/* live/ngx_goconnect_live_bus_conf.h */
+struct ngx_goconnect_bus_conf_s;
+
+
 typedef struct {
     ngx_goconnect_pg_conf_t pg;
     ngx_str_t keys_file;
@@ -26,11 +30,13 @@ typedef struct {
     ngx_array_t *cors_origins; /* of ngx_str_t; NULL: none */
     ngx_thread_pool_t *thread_pool;
     ngx_goconnect_metrics_t *metrics;
-    ngx_shm_zone_t *cache; /* NULL: there is none */
-    ngx_shm_zone_t *paths; /* ngx_goconnect_paths.h */
+    ngx_shm_zone_t *cache;                /* NULL: there is none */
+    ngx_shm_zone_t *paths;                /* ngx_goconnect_paths.h */
+    struct ngx_goconnect_bus_conf_s *bus; /* NULL: LISTEN/NOTIFY */
 
     unsigned used : 1;      /* some location is ours */
     unsigned cache_set : 1; /* goconnect_cache was there */
+    unsigned bus_set : 1;   /* likewise goconnect_bus */
 } ngx_goconnect_main_conf_t;
 
 

@@ -57,6 +57,12 @@ static const ngx_goconnect_pg_statement_t ngx_goconnect_live_table[] = {
      ngx_string("SELECT count(pg_catalog.pg_notify('goconnect', p)) "
                 "FROM unnest($1::text[]) p"),
      NGX_GOCONNECT_PG_BULK},
+    {ngx_string("live_place"),
+     ngx_string("SELECT c.system_identifier || ':' || d.oid "
+                "FROM pg_catalog.pg_control_system() c, "
+                "pg_catalog.pg_database d "
+                "WHERE d.datname = pg_catalog.current_database()"),
+     NGX_GOCONNECT_PG_READ},
 };
 
 

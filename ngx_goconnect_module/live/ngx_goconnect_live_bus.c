@@ -4,6 +4,8 @@
 
 #include "live/ngx_goconnect_live_private.h"
 
+#include "http/ngx_goconnect_conf.h"
+
 
 #define NGX_GOCONNECT_BUS_QUEUE_MAX 8388608 /* bytes that wait to be sent */
 #define NGX_GOCONNECT_BUS_BACKOFF_MIN 50    /* ms */
@@ -208,7 +210,9 @@ ngx_goconnect_bus_settled(void)
 ngx_int_t
 ngx_goconnect_bus_init(ngx_cycle_t *cycle)
 {
-    ngx_goconnect_bus.backend = &ngx_goconnect_bus_notify;
+    ngx_goconnect_bus.backend = ngx_goconnect_main_conf()->bus
+                                    ? &ngx_goconnect_bus_redis
+                                    : &ngx_goconnect_bus_notify;
     ngx_goconnect_bus_settled();
 
     return ngx_goconnect_bus.backend->start(cycle);
@@ -220,5 +224,6 @@ ngx_goconnect_bus_exit(void)
 {
     if (ngx_goconnect_bus.backend) {
         ngx_goconnect_bus.backend->stop();
+        ngx_goconnect_bus_clear();
     }
 }

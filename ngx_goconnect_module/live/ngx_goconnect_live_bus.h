@@ -41,6 +41,7 @@ typedef struct {
 
 
 extern const ngx_goconnect_bus_backend_t ngx_goconnect_bus_notify;
+extern const ngx_goconnect_bus_backend_t ngx_goconnect_bus_redis;
 
 
 /* the queue, of bounded size: its first message or NULL; frees the first */
