@@ -182,6 +182,10 @@ ngx_goconnect_pg_conn_prepare(ngx_goconnect_pg_conn_t *conn)
     ngx_goconnect_pg_conn_set_state(conn, NGX_GOCONNECT_PG_PREPARING);
     ngx_add_timer(&conn->timer, NGX_GOCONNECT_PG_PREPARE_TIMEOUT);
 
+    conn->unsure = 0;
+    (void) PQsetNoticeReceiver(conn->pg, ngx_goconnect_pg_pipeline_notice,
+                               conn);
+
     if (ngx_goconnect_pg_prepare_send(conn) != NGX_OK) {
         ngx_goconnect_pg_conn_fail(conn, PQerrorMessage(conn->pg));
     }

@@ -178,6 +178,7 @@ static ngx_int_t
 ngx_goconnect_pg_pipeline_sync(ngx_goconnect_pg_conn_t *conn)
 {
     PGresult *res;
+    ngx_uint_t unsure;
     ngx_goconnect_pg_job_t *job;
     ngx_goconnect_pg_slot_t *slot;
 
@@ -193,6 +194,9 @@ ngx_goconnect_pg_pipeline_sync(ngx_goconnect_pg_conn_t *conn)
         ngx_goconnect_pg_conn_fail(conn, "answer without a question");
         return NGX_ERROR;
     }
+
+    unsure = conn->unsure;
+    conn->unsure = 0;
 
     slot = &conn->slots[conn->head];
     job = slot->job;
@@ -215,9 +219,43 @@ ngx_goconnect_pg_pipeline_sync(ngx_goconnect_pg_conn_t *conn)
     }
 
     job->slot = NULL;
+
+    if (unsure) {
+        PQclear(res);
+        ngx_log_error(NGX_LOG_NOTICE, &conn->log, 0,
+                      "a commit was not waited for until a standby had it");
+        ngx_goconnect_pg_job_done(job, NGX_GOCONNECT_PG_UNKNOWN);
+        return NGX_OK;
+    }
+
     ngx_goconnect_pg_job_answer(conn->lane, job, res);
 
     return NGX_OK;
+}
+
+
+/*
+ * Notices come in the order of what is answered.  This one comes between the
+ * rows and their Sync: somebody has ended the wait for a synchronous standby.
+ * The change is made here, and a failover may lose it.  Its text depends on
+ * the server's language, and it has no SQLSTATE of its own.
+ */
+
+void
+ngx_goconnect_pg_pipeline_notice(void *data, const PGresult *res)
+{
+    const char *function;
+    ngx_goconnect_pg_conn_t *conn = data;
+
+    function = PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
+
+    if (function && ngx_strcmp(function, "SyncRepWaitForLSN") == 0) {
+        conn->unsure = 1;
+    }
+
+    ngx_log_debug1(NGX_LOG_DEBUG_CORE, &conn->log, 0,
+                   "goconnect database notice: %s",
+                   PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
 }
 
 

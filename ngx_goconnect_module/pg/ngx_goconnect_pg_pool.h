@@ -88,6 +88,8 @@ struct ngx_goconnect_pg_conn_s {
     ngx_uint_t head;
     ngx_uint_t n;
 
+    unsigned unsure : 1; /* the oldest slot's commit did not wait it out */
+
     ngx_uint_t step;     /* answers seen while preparing */
     ngx_uint_t failures; /* in a row */
     ngx_uint_t attempt;  /* which host comes first */
@@ -170,6 +172,7 @@ void ngx_goconnect_pg_pipeline_send(ngx_goconnect_pg_conn_t *conn,
                                     ngx_goconnect_pg_job_t *job);
 /* takes what has come; NGX_ERROR: the connection is gone by now */
 ngx_int_t ngx_goconnect_pg_pipeline_read(ngx_goconnect_pg_conn_t *conn);
+void ngx_goconnect_pg_pipeline_notice(void *data, const PGresult *res);
 /* ends what was in flight on a connection that has been closed */
 void ngx_goconnect_pg_pipeline_lose(ngx_goconnect_pg_conn_t *conn);
 
