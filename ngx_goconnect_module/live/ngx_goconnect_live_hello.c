@@ -8,15 +8,6 @@
 #define NGX_GOCONNECT_HELLO_TRY_LATER 1013 /* close code: IANA's registry */
 
 
-typedef struct {
-    u_char epoch[64]; /* as the database says it */
-    size_t len;
-} ngx_goconnect_hello_t;
-
-
-static ngx_goconnect_hello_t ngx_goconnect_hello;
-
-
 static ngx_int_t
 ngx_goconnect_hello_token(ngx_http_request_t *r, ngx_str_t *token)
 {
@@ -243,32 +234,6 @@ ngx_goconnect_hello_baseline(ngx_goconnect_topic_t *topic, gc_slice_t topics)
 }
 
 
-/* another history, after a failover: nobody's seq means what it meant */
-static void
-ngx_goconnect_hello_epoch(gc_slice_t body)
-{
-    ngx_goconnect_hello_t *h;
-    gc_slice_t epoch;
-
-    h = &ngx_goconnect_hello;
-
-    if (!gc_json_find(body, "epoch", &epoch) || epoch.len > sizeof(h->epoch) ||
-        (epoch.len == h->len &&
-         ngx_memcmp(epoch.data, h->epoch, h->len) == 0)) {
-        return;
-    }
-
-    if (h->len) {
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "goconnect: the database has a new epoch");
-        ngx_goconnect_session_restart_all();
-    }
-
-    ngx_memcpy(h->epoch, epoch.data, epoch.len);
-    h->len = epoch.len;
-}
-
-
 static void
 ngx_goconnect_hello_say(ngx_goconnect_session_t *s, gc_slice_t body)
 {
@@ -310,7 +275,7 @@ ngx_goconnect_hello_granted(ngx_goconnect_session_t *s, gc_slice_t body)
 {
     gc_slice_t value;
 
-    ngx_goconnect_hello_epoch(body);
+    (void) ngx_goconnect_epoch_check(body);
 
     (void) gc_json_find(body, "topics", &value);
     ngx_goconnect_hello_baseline(s->user_topic, value);

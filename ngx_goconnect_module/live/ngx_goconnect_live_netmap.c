@@ -116,6 +116,19 @@ ngx_goconnect_netmap_cache(ngx_goconnect_netmap_t *netmap)
 }
 
 
+void
+ngx_goconnect_netmap_forget(void)
+{
+    ngx_queue_t *q;
+
+    while (!ngx_queue_empty(&ngx_goconnect_netmaps.cached)) {
+        q = ngx_queue_head(&ngx_goconnect_netmaps.cached);
+        ngx_goconnect_netmap_evict(
+            ngx_queue_data(q, ngx_goconnect_netmap_t, queue));
+    }
+}
+
+
 /*
  * Encoding
  */

@@ -158,6 +158,7 @@ struct ngx_goconnect_session_s {
     unsigned counted : 1;            /* among its user's */
     unsigned ended : 1;              /* revoked: does not come back */
     unsigned pumping : 1;            /* stands in pump_queue */
+    unsigned stale : 1;              /* of an epoch that is over */
     u_char id[NGX_GOCONNECT_ID_LEN]; /* of the login */
 };
 
@@ -317,6 +318,20 @@ void ngx_goconnect_hello_begin(ngx_goconnect_session_t *s);
 
 
 /*
+ * ngx_goconnect_live_epoch.c
+ */
+
+/*
+ * Looks at the epoch that an answer of the database has.  NGX_DECLINED: it is
+ * another one than before, and what was before is over.
+ */
+ngx_int_t ngx_goconnect_epoch_check(gc_slice_t body);
+
+/* ends all sessions, and forgets what the worker knows of topics */
+void ngx_goconnect_epoch_over(void);
+
+
+/*
  * ngx_goconnect_live_request.c
  */
 
@@ -422,6 +437,9 @@ void ngx_goconnect_netmap_get(ngx_goconnect_session_t *s, gc_slice_t network,
                               ngx_goconnect_netmap_done_pt done, void *data,
                               ngx_uint_t i);
 void ngx_goconnect_netmap_unref(ngx_goconnect_netmap_t *netmap);
+
+/* versions have begun anew: what is kept is thrown away */
+void ngx_goconnect_netmap_forget(void);
 ngx_int_t ngx_goconnect_netmap_init(ngx_cycle_t *cycle);
 
 
@@ -452,11 +470,17 @@ void ngx_goconnect_topic_baseline(ngx_goconnect_topic_t *topic, int64_t seq);
 /* an event from anywhere, in any order, as often as it likes */
 void ngx_goconnect_topic_event(ngx_goconnect_event_t *event);
 
+/* is it known how far the topic has come? */
+ngx_uint_t ngx_goconnect_topic_known(gc_slice_t name);
+
 /* somebody says that the topic has come so far */
 void ngx_goconnect_topic_hint(gc_slice_t name, int64_t seq);
 
 /* all that was committed before sweep `round` began has been delivered */
 void ngx_goconnect_topic_swept(ngx_uint_t round);
+
+/* seq has begun anew: what waits is thrown away */
+void ngx_goconnect_topic_forget(void);
 
 /* an event beyond the bound of a sweep: clients will have to fetch afresh */
 void ngx_goconnect_topic_skip(ngx_goconnect_event_t *event);
@@ -537,6 +561,9 @@ void ngx_goconnect_typing_init(void);
 
 /* at once, or as soon as the one in flight has ended */
 void ngx_goconnect_sweep_now(void);
+
+/* transactions have begun anew: so does the sweep, from now on */
+void ngx_goconnect_sweep_forget(void);
 
 /* the sweep that would find what is committed now */
 ngx_uint_t ngx_goconnect_sweep_round(void);

@@ -269,6 +269,12 @@ ngx_goconnect_subscribe(ngx_goconnect_session_t *s, json_t *id, json_t *data)
     ngx_goconnect_subscribe_t *op;
     json_t *topics;
 
+    if (s->stale) {
+        ngx_goconnect_session_error(s, id, 503, "server_restart",
+                                    "The server restarts: come back.");
+        return;
+    }
+
     topics = json_object_get(data, "topics");
 
     if (!ngx_goconnect_subscribe_valid(topics)) {

@@ -176,7 +176,8 @@ ngx_goconnect_subscribe_topic(ngx_goconnect_subscribe_t *op, gc_slice_t text,
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "goconnect: \"%*s\" went back from %L to %L", name.len,
                       name.data, item->seen, item->seq);
-        ngx_goconnect_session_restart_all();
+        ngx_goconnect_epoch_over();
+        return;
     }
 
     ngx_goconnect_topic_baseline(item->sub->topic, item->seq);

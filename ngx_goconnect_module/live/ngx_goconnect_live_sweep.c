@@ -9,6 +9,7 @@
 
 
 #define NGX_GOCONNECT_SWEEP_EVERY 1000     /* ms */
+#define NGX_GOCONNECT_SWEEP_SOON 50        /* ms, until there is a beginning */
 #define NGX_GOCONNECT_SWEEP_PAGES 20       /* of about 1,000 events each */
 #define NGX_GOCONNECT_SWEEP_TIMEOUT 10000  /* ms */
 #define NGX_GOCONNECT_SWEEP_FROM_MAX 65536 /* bytes */
@@ -20,9 +21,11 @@ typedef struct {
     ngx_uint_t pages;   /* of the one in flight */
     ngx_msec_t began;   /* likewise */
     u_char *from;       /* what the last page gave as next */
-    size_t from_len;    /* 0: from now on */
+    size_t from_len;    /* 0: from about now on */
     unsigned flying : 1;
     unsigned again : 1;
+    unsigned first : 1; /* the one in flight has no beginning */
+    unsigned stale : 1; /* what is in flight counts for nothing */
 } ngx_goconnect_sweep_t;
 
 
@@ -57,8 +60,10 @@ ngx_goconnect_sweep_rest(void)
     ngx_goconnect_sweep.flying = 0;
 
     /* not from within a delivery, and not in a circle without a pause */
-    ngx_goconnect_sweep_in(
-        ngx_goconnect_sweep.again ? 1 : NGX_GOCONNECT_SWEEP_EVERY);
+    ngx_goconnect_sweep_in(ngx_goconnect_sweep.again ? 1
+                           : ngx_goconnect_sweep.from_len == 0
+                               ? NGX_GOCONNECT_SWEEP_SOON
+                               : NGX_GOCONNECT_SWEEP_EVERY);
     ngx_goconnect_sweep.again = 0;
 }
 
@@ -69,6 +74,7 @@ ngx_goconnect_sweep_begin(void)
     ngx_goconnect_sweep.flying = 1;
     ngx_goconnect_sweep.started++;
     ngx_goconnect_sweep.pages = 0;
+    ngx_goconnect_sweep.first = ngx_goconnect_sweep.from_len == 0;
     ngx_goconnect_sweep.began = ngx_current_msec;
 
     ngx_goconnect_sweep_page();
@@ -84,6 +90,16 @@ ngx_goconnect_sweep_now(void)
     }
 
     ngx_goconnect_sweep_in(1);
+}
+
+
+void
+ngx_goconnect_sweep_forget(void)
+{
+    ngx_goconnect_sweep.from_len = 0;
+    ngx_goconnect_sweep.stale = ngx_goconnect_sweep.flying;
+
+    ngx_goconnect_sweep_now();
 }
 
 
@@ -107,6 +123,12 @@ ngx_goconnect_sweep_events(gc_slice_t events)
         }
 
         ngx_goconnect_event_advance(&event);
+
+        if (ngx_goconnect_sweep.first &&
+            !ngx_goconnect_topic_known(event.topic)) {
+            /* nobody waits for what came before it was known */
+            continue;
+        }
 
         if (skip) {
             ngx_goconnect_topic_skip(&event);
@@ -147,51 +169,17 @@ ngx_goconnect_sweep_advance(gc_slice_t body)
 }
 
 
+/* it has seen all that was committed when it began */
 static void
-ngx_goconnect_sweep_done(ngx_goconnect_pg_call_t *call)
+ngx_goconnect_sweep_end(void)
 {
-    ngx_goconnect_reply_t reply;
-    gc_slice_t value;
-    ngx_uint_t more, first;
-
-    if (ngx_goconnect_live_reply(call, &reply) != NGX_OK ||
-        reply.status >= 300) {
-        ngx_goconnect_live_log(call);
-        ngx_goconnect_pg_call_destroy(call);
-        ngx_goconnect_sweep.again = 0;
-        ngx_goconnect_sweep_rest();
-        return;
-    }
-
-    ngx_goconnect_sweep.pages++;
-    first = ngx_goconnect_sweep.from_len == 0;
-
-    if (gc_json_find(reply.body, "events", &value)) {
-        ngx_goconnect_sweep_events(value);
-    }
-
-    more = gc_json_find(reply.body, "more", &value) &&
-           gc_slice_is(value, "true") && !first;
-
-    if (ngx_goconnect_sweep_advance(reply.body) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "goconnect: the sweep says no place to go on from");
-        more = 0;
-    }
-
-    ngx_goconnect_pg_call_destroy(call);
-
-    if (more) {
-        ngx_goconnect_sweep_page();
-        return;
-    }
-
     if (ngx_goconnect_sweep.pages > NGX_GOCONNECT_SWEEP_PAGES) {
         ngx_goconnect_topic_skipped();
     }
 
     ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_SWEEPS, 1);
-    if (first) {
+
+    if (ngx_goconnect_sweep.first) {
         /* what came before it, perhaps nobody has seen */
         ngx_goconnect_cache_flush();
     }
@@ -199,6 +187,68 @@ ngx_goconnect_sweep_done(ngx_goconnect_pg_call_t *call)
     ngx_goconnect_cache_swept(ngx_goconnect_sweep.began);
     ngx_goconnect_topic_swept(ngx_goconnect_sweep.started);
     ngx_goconnect_sweep_rest();
+}
+
+
+/* NGX_AGAIN: there is more; NGX_ERROR: it counts for nothing */
+static ngx_int_t
+ngx_goconnect_sweep_take(gc_slice_t body)
+{
+    gc_slice_t value;
+
+    if (ngx_goconnect_epoch_check(body) != NGX_OK ||
+        ngx_goconnect_sweep.stale) {
+        ngx_goconnect_sweep.stale = 0;
+        return NGX_ERROR;
+    }
+
+    ngx_goconnect_sweep.pages++;
+
+    if (gc_json_find(body, "events", &value)) {
+        ngx_goconnect_sweep_events(value);
+    }
+
+    if (ngx_goconnect_sweep_advance(body) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "goconnect: the sweep says no place to go on from");
+        return NGX_ERROR;
+    }
+
+    return gc_json_find(body, "more", &value) && gc_slice_is(value, "true")
+               ? NGX_AGAIN
+               : NGX_OK;
+}
+
+
+static void
+ngx_goconnect_sweep_done(ngx_goconnect_pg_call_t *call)
+{
+    ngx_goconnect_reply_t reply;
+    ngx_int_t rc;
+
+    rc = NGX_ERROR;
+
+    if (ngx_goconnect_live_reply(call, &reply) == NGX_OK &&
+        reply.status < 300) {
+        rc = ngx_goconnect_sweep_take(reply.body);
+
+    } else {
+        ngx_goconnect_live_log(call);
+        ngx_goconnect_sweep.stale = 0;
+        ngx_goconnect_sweep.again = 0;
+    }
+
+    ngx_goconnect_pg_call_destroy(call);
+
+    if (rc == NGX_AGAIN) {
+        ngx_goconnect_sweep_page();
+
+    } else if (rc == NGX_OK) {
+        ngx_goconnect_sweep_end();
+
+    } else {
+        ngx_goconnect_sweep_rest();
+    }
 }
 
 

@@ -314,6 +314,17 @@ ngx_goconnect_topic_event(ngx_goconnect_event_t *event)
 }
 
 
+ngx_uint_t
+ngx_goconnect_topic_known(gc_slice_t name)
+{
+    ngx_goconnect_topic_t *topic;
+
+    topic = ngx_goconnect_topic_get(name, 0);
+
+    return topic && topic->seq != NGX_GOCONNECT_SEQ_UNKNOWN;
+}
+
+
 void
 ngx_goconnect_topic_hint(gc_slice_t name, int64_t seq)
 {
@@ -407,6 +418,32 @@ ngx_goconnect_topic_skipped(void)
             }
 
             ngx_goconnect_topic_drain(topic);
+        }
+    }
+}
+
+
+void
+ngx_goconnect_topic_forget(void)
+{
+    ngx_goconnect_topic_t *topic;
+    ngx_uint_t i;
+
+    for (i = 0; i < ngx_goconnect_topics.nbuckets; i++) {
+        for (topic = ngx_goconnect_topics.buckets[i]; topic;
+             topic = topic->next) {
+            topic->seq = NGX_GOCONNECT_SEQ_UNKNOWN;
+
+            /* its sessions are on their way out, and must hear if they are
+             * revoked meanwhile */
+            topic->lax = 1;
+
+            if (topic->fanout) {
+                ngx_goconnect_fanout_clear(topic->fanout);
+                ngx_goconnect_ahead_clear(topic->fanout);
+                topic->fanout->skipped = 0;
+                ngx_goconnect_fanout_release(topic);
+            }
         }
     }
 }

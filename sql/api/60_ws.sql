@@ -230,32 +230,38 @@ $$;
 -- The events of every transaction that was committed since an earlier call,
 -- whatever order their ids and commits came in. from_xid is what that call gave
 -- as next, and opaque: the snapshot up to which everything was seen (as text,
--- xmin:xmax:in progress), and while a sweep has more than one page also the
--- snapshot that it goes up to and the transaction it has come to. NULL begins
--- now; a single number stands for everything from that transaction on.
+-- xmin:xmax:in progress); while a sweep has more than one page the snapshot that
+-- it goes up to and the transaction it has come to; and the last checkpoint. A
+-- single number stands for everything from that transaction on.
+--
+-- NULL begins a little before now: somebody may have subscribed a moment ago.
+-- So does another checkpoint than the last time, which may be the end of a
+-- crash: a transaction that was rolled back just before it, and that nobody had
+-- written to disk, is seen as over, and its id is given once more.
 CREATE FUNCTION api_1.ws_sweep(from_xid text) RETURNS api_1.reply
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 DECLARE
+    mark text := (SELECT pg_wal_lsn_diff(c.checkpoint_lsn, '0/0') FROM pg_control_checkpoint() c);
     seen pg_snapshot;
     upto pg_snapshot := pg_current_snapshot();
-    done xid8;
+    done xid8 := '0'::xid8;
     stop xid8;
     last xid8;
     frames json;
+    back bigint;
 BEGIN
-    IF from_xid IS NULL THEN
-        RETURN api_1._ok(200, json_build_object('next', upto::text, 'more', false,
-                                                'events', '[]'::json));
-    END IF;
     IF from_xid ~ '^[0-9]+$' THEN
-        from_xid := from_xid || ':' || from_xid || ':';
-    END IF;
-    seen := split_part(from_xid, '/', 1)::pg_snapshot;
-    IF strpos(from_xid, '/') > 0 THEN
-        upto := split_part(from_xid, '/', 2)::pg_snapshot;
-        done := split_part(from_xid, '/', 3)::xid8;
+        seen := (from_xid || ':' || from_xid || ':')::pg_snapshot;
     ELSE
-        done := '0'::xid8;
+        seen := coalesce(split_part(from_xid, '/', 1)::pg_snapshot, upto);
+        IF split_part(from_xid, '/', 2) <> '' THEN
+            upto := split_part(from_xid, '/', 2)::pg_snapshot;
+            done := split_part(from_xid, '/', 3)::xid8;
+            mark := split_part(from_xid, '/', 4);
+        ELSIF split_part(from_xid, '/', 4) IS DISTINCT FROM mark THEN
+            back := greatest(pg_snapshot_xmin(seen)::text::bigint - 1000, 3);
+            seen := (back || ':' || back || ':')::pg_snapshot;
+        END IF;
     END IF;
 
     -- the transaction of the thousandth event ends the page
@@ -273,8 +279,9 @@ BEGIN
        AND e.xid < pg_snapshot_xmax(upto) AND (stop IS NULL OR e.xid <= stop)
        AND NOT pg_visible_in_snapshot(e.xid, seen) AND pg_visible_in_snapshot(e.xid, upto);
     RETURN api_1._ok(200, json_build_object(
-        'next', CASE WHEN stop IS NULL THEN upto::text
-                     ELSE seen::text || '/' || upto::text || '/' || last::text END,
+        'epoch', api_1._epoch(),
+        'next', CASE WHEN stop IS NULL THEN upto::text || '///' || mark
+                     ELSE seen::text || '/' || upto::text || '/' || last::text || '/' || mark END,
         'more', stop IS NOT NULL,
         'events', coalesce(frames, '[]'::json)));
 END
