@@ -30,13 +30,13 @@ sub start {
     my ($class, %opt) = @_;
     my $self = bless { writers => 4, subscribers => 4, each => 100, seed => 1, %opt,
         dir => tempdir('gchist-XXXXXX', DIR => '/tmp', CLEANUP => 0), owner => $$,
-        pid => {}, count => { a => 0, n => 0, s => 0, d => 0 } }, $class;
+        pid => {}, count => { a => 0, n => 0, d => 0 } }, $class;
     $self->{at} = [ map { { address => $_->{address}, port => $_->{port} } } @{ $opt{nodes} } ];
     pipe my $hear, my $tell or croak "pipe: $!";
     @$self{qw(hear tell)} = ($hear, $tell);
     $self->_community;
     $self->_start_subscriber($_) for 1 .. $self->{subscribers};
-    $self->_await(sub { $self->{count}{s} >= $self->{subscribers} }, 'subscribers to be in step');
+    $self->in_step({ map { $_ => 0 } $self->_letters });
     $self->_start_writer($_) for 1 .. $self->{writers};
     return $self;
 }
@@ -96,7 +96,7 @@ sub _start_subscriber {
         my ($log) = @_;
         close $say;
         GoConnect::History::Subscriber->run(name => "s$n", nodes => $self->{at}, log => $log,
-            tell => $self->{tell}, told => $told, seed => $self->{seed} * 100 + 50 + $n,
+            tell => $self->{tell}, told => $told, letter => chr(64 + $n), seed => $self->{seed} * 100 + 50 + $n,
             token => $who->{ $device ? 'device' : 'user' }{token}, device => $device,
             topics => { map { $_ => $device ? undef : $self->{begin}{$_} } @topic });
     });
@@ -167,6 +167,23 @@ sub reached {
     $n = $self->total if $n > $self->total;
     $self->_await(sub { $self->done >= $n }, "$n ops");
     return $self->done < $self->total;
+}
+
+# How often each subscriber was in step, by its letter; and a wait until each has
+# been so again.
+sub steps {
+    my ($self) = @_;
+    1 while $self->_hear(0);
+    return { map { $_ => $self->{count}{$_} // 0 } $self->_letters };
+}
+
+sub _letters { return map { chr(64 + $_) } 1 .. $_[0]{subscribers} }
+
+sub in_step {
+    my ($self, $before) = @_;
+    $self->_await(sub { !grep { ($self->{count}{$_} // 0) <= $before->{$_} } keys %$before },
+        'subscribers to be in step');
+    return;
 }
 
 # Calls a function for each slice but the last, in the midst of it.

@@ -13,8 +13,9 @@ use Mojo::JSON qw(decode_json encode_json);
 use Time::HiRes qw(sleep);
 
 # nodes, name, token, device (1: it is one), topics { TOPIC => seq to begin at,
-# undef: from now }, seed, log, tell (handle: `s` subscribed, `d` done), told
-# (handle from which it hears where to end: one line, {TOPIC: seq})
+# undef: from now }, seed, log, tell (handle: `d` done, and its letter each time
+# that it is in step), letter, told (handle from which it hears where to end: one
+# line, {TOPIC: seq})
 sub run {
     my ($class, %opt) = @_;
     my $self = bless { %opt, at => { %{ $opt{topics} } }, begin => { %{ $opt{topics} } },
@@ -55,7 +56,7 @@ sub _done {
         $self->{end} = decode_json($line);
     }
     my $end = $self->{end} or return 0;
-    return !grep { ($self->{at}{$_} // -1) < ($end->{$_} // 0) } keys %{ $self->{at} };
+    return $self->_in_step({ map { $_ => $end->{$_} // 0 } keys %{ $self->{at} } });
 }
 
 # ------------------------------------------------------------------ a session
@@ -83,7 +84,7 @@ sub _session {
             $self->_note('caught', took => $now - $began, events => $self->{count},
                 defined $lost ? (down => $now - $lost) : ());
             $self->{goal} = undef;
-            syswrite $self->{tell}, 's' if !$self->{subscribed}++;
+            syswrite $self->{tell}, $self->{letter};
         }
         $ws->cut if $self->_done;
     }
@@ -93,7 +94,8 @@ sub _session {
 
 sub _in_step {
     my ($self, $goal) = @_;
-    return !grep { !defined $self->{at}{$_} || $self->{at}{$_} < $goal->{$_} } keys %$goal;
+    return !grep { !defined $self->{at}{$_} || $self->{at}{$_} < $goal->{$_} || $self->{lacks}{$_} }
+        keys %$goal;
 }
 
 # A token, or a ticket, perhaps of another node.
@@ -111,6 +113,8 @@ sub _subscribe {
     my $id = 'r' . ++$self->{id};
     my %from = map { $_ => $self->{void}{$_} ? undef : $self->{at}{$_} } @topic;
     $self->{asked}{$id} = \%from;
+    # a map that a device asks for, and has to have
+    $self->{lacks}{$_} = 1 for grep { $self->{device} && !defined $from{$_} } @topic;
     $self->{ws}->say({ type => 'subscribe', id => $id, data => {
         topics => [ map { { topic => $_, seq => $from{$_} } } sort @topic ] } });
     return;
@@ -189,6 +193,7 @@ sub _netmap {
     $map->{peers}{ $_->{id} } = $_->{name} for @{ $data->{peers} };
     return if !$data->{last};
     $self->{map}{$topic} = delete $self->{coming}{$topic};
+    delete $self->{lacks}{$topic};
     $self->_note('map', topic => $topic, seq => $frame->{seq}, version => $map->{version});
     # it is the topic as it was at seq: what was said until then has to be fetched
     $self->_resync($topic, $frame->{seq}, 'map') if $frame->{seq} > $self->{at}{$topic};

@@ -1,0 +1,128 @@
+# The history of a server whose database is killed, and whose synchronous
+# standby takes over: nothing acknowledged is lost, the epoch is another one,
+# every client fetches afresh, and no netmap goes back.
+#
+# SEED=N repeats a run; make soak does it in full.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use GoConnect::History::Faults;
+use GoConnect::History::Run;
+use GoConnect::Server;
+use GoConnect::Standby;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+my $full = $ENV{GOCONNECT_FULL};
+my $seed = $ENV{SEED} || time % 100000;
+diag("SEED=$seed repeats this");
+
+my $pair = GoConnect::Standby->start;
+my $s = GoConnect::Server->start(workers => 2, cluster => $pair);
+my $other = GoConnect::Server->start(workers => 2, cluster => $pair, database => $s->database,
+    public_url => $s->url, keys => do {
+        open my $fh, '<', $s->dir . '/keys' or die "keys: $!";
+        local $/;
+        <$fh>;
+    });
+my @node = ($s, $other);
+$_->allow(@GoConnect::History::Faults::PROVOKED) for @node;
+
+# ------------------------------------------------ a commit that waits in vain
+
+my $ada = $s->register('ada');
+my $t = $s->must(201, POST => '/v1/tenants', { name => 'Hall' }, token => $ada->{token});
+
+sub uuid { return sprintf '%08x-0000-4000-8000-%012x', rand 2**32, rand 2**40 }
+
+# Waits until a commit of the module waits for the standby, and ends the wait.
+sub cancel_wait {
+    my $pid;
+    $s->_await('a commit that waits for the standby', sub {
+        $pid = $s->sql("SELECT max(pid) FROM pg_stat_activity WHERE usename = 'goconnect' AND wait_event = 'SyncRep'");
+        return length $pid;
+    });
+    return $s->sql("SELECT pg_cancel_backend($pid)");
+}
+
+for my $way (qw(REST chat_send)) {
+    my $key = uuid();
+    my $wire = GoConnect::History::Wire->new($s);
+    my ($ws) = GoConnect::History::Wire->socket($s, "token=$ada->{token}");
+    my $ask = sub {
+        if ($way eq 'REST') {
+            my ($status, $json) = $wire->request(POST => "/v1/tenants/$t->{id}/messages",
+                { content => "by $way" }, token => $ada->{token}, headers => { 'Idempotency-Key' => $key });
+            return "$status " . ($json->{code} // $json->{content});
+        }
+        $ws->say({ type => 'chat_send', id => $key,
+            data => { tenant_id => $t->{id}, content => "by $way", key => $key } });
+        while (my $frame = $ws->frame(10)) {
+            next if ($frame->{id} // '') ne $key;
+            return $frame->{type} eq 'ok' ? "201 $frame->{data}{content}"
+                : "$frame->{data}{status} $frame->{data}{code}";
+        }
+        return 'no answer';
+    };
+    $pair->freeze;
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        cancel_wait();
+        POSIX::_exit(0);
+    }
+    my $said = $ask->();
+    $pair->thaw;
+    waitpid $pid, 0;
+    is $said, '503 outcome_unknown', "$way: a commit that did not reach the standby is not acknowledged";
+    is $ask->(), "201 by $way", "$way: asked again with the same key, it is there";
+    is $s->sql("SELECT count(*) FROM goconnect.messages WHERE content = 'by $way'"), 1, "$way: once";
+    $_->cut for $wire, $ws;
+}
+
+# ----------------------------------------------------------------- the history
+
+my $failovers = $full ? 3 : 1;
+my $run = GoConnect::History::Run->start(nodes => \@node, seed => $seed, slices => 6 * $failovers + 1,
+    each => $full ? 1000 : 250);
+srand $seed;
+my $faults = GoConnect::History::Faults->new(nodes => \@node, run => $run,
+    kinds => [ 'kill a worker', 'deafen the nodes', 'cut a client', 'freeze a worker', 'freeze a client' ]);
+my %epoch = ($s->sql('SELECT api_1._epoch()') => 1);
+$run->faults(sub {
+    my ($n) = @_;
+    if ($n % 6 == 3) {
+        my $before = $run->steps;
+        $pair->kill_primary;
+        sleep rand;
+        $pair->promote;
+        $epoch{ $s->sql('SELECT api_1._epoch()') } = 1;
+        $run->in_step($before);
+    } elsif ($n % 6 == 0 && $n < 6 * $failovers) {
+        $pair->rebuild;
+    } else {
+        $faults->strike;
+    }
+});
+$_->wait_pool for @node;
+my $result = $run->finish;
+
+is keys %epoch, 1 + $failovers, 'each failover begins another epoch';
+is_deeply $result->{violations}, [], 'nothing acknowledged is lost, and who follows the rules sees it all';
+my $f = $result->{figures};
+is $f->{epochs}, 4 * $failovers, 'every client heard of every epoch';
+cmp_ok $f->{resyncs}, '>=', $f->{epochs}, 'and fetched afresh';
+diag(sprintf '%d ops (%d acknowledged, %d unknown, %d failed; %d were tried again), %d events seen in '
+    . '%d connections, %d resyncs, %d twice', @$f{qw(ops ok)}, map({ $_ // 0 } @$f{qw(unknown failed retried)}),
+    @$f{qw(events connections resyncs duplicates)});
+for my $what ([ catch_up => 'from connecting to being in step' ], [ outage => 'from the loss to being in step' ],
+    [ lag => 'from acknowledged to seen' ]) {
+    my $v = $f->{ $what->[0] };
+    diag(sprintf '%s: %d, p50 %.3f s, p99 %.3f s, at most %.3f s', $what->[1], $v->{n},
+        map { $_ // 0 } @$v{qw(p50 p99 max)});
+}
+cmp_ok $f->{ok}, '>', 0.9 * $f->{ops}, 'most of what was asked for was done';
+
+$other->remember->stop;
+$s->remember->stop;
+done_testing;
