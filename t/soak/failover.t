@@ -9,7 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use GoConnect::History::Faults;
 use GoConnect::History::Run;
-use GoConnect::Server;
+use GoConnect::Nodes;
 use GoConnect::Standby;
 use Test::More;
 use Time::HiRes qw(sleep);
@@ -19,15 +19,10 @@ my $seed = $ENV{SEED} || time % 100000;
 diag("SEED=$seed repeats this");
 
 my $pair = GoConnect::Standby->start;
-my $s = GoConnect::Server->start(workers => 2, cluster => $pair);
-my $other = GoConnect::Server->start(workers => 2, cluster => $pair, database => $s->database,
-    public_url => $s->url, keys => do {
-        open my $fh, '<', $s->dir . '/keys' or die "keys: $!";
-        local $/;
-        <$fh>;
-    });
-my @node = ($s, $other);
-$_->allow(@GoConnect::History::Faults::PROVOKED) for @node;
+my $nodes = GoConnect::Nodes->start(workers => 2, cluster => $pair, bus => $ENV{GOCONNECT_BUS});
+my @node = $nodes->all;
+my $s = $node[0];
+$nodes->allow(@GoConnect::History::Faults::PROVOKED);
 
 # ------------------------------------------------ a commit that waits in vain
 
@@ -123,6 +118,5 @@ for my $what ([ catch_up => 'from connecting to being in step' ], [ outage => 'f
 }
 cmp_ok $f->{ok}, '>', 0.9 * $f->{ops}, 'most of what was asked for was done';
 
-$other->remember->stop;
-$s->remember->stop;
+$nodes->stop;
 done_testing;

@@ -9,22 +9,17 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use GoConnect::History::Faults;
 use GoConnect::History::Run;
-use GoConnect::Server;
+use GoConnect::Nodes;
 use Test::More;
 
 my $full = $ENV{GOCONNECT_FULL};
 my $seed = $ENV{SEED} || time % 100000;
 diag("SEED=$seed repeats this");
 
-my $s = GoConnect::Server->start(workers => 2, cluster => 'own', fsync => 1);
-my $other = GoConnect::Server->start(workers => 2, cluster => $s->pg, database => $s->database,
-    public_url => $s->url, keys => do {
-        open my $fh, '<', $s->dir . '/keys' or die "keys: $!";
-        local $/;
-        <$fh>;
-    });
-my @node = ($s, $other);
-$_->allow(@GoConnect::History::Faults::PROVOKED) for @node;
+my $nodes = GoConnect::Nodes->start(workers => 2, cluster => 'own', fsync => 1,
+    bus => $ENV{GOCONNECT_BUS});
+my @node = $nodes->all;
+$nodes->allow(@GoConnect::History::Faults::PROVOKED);
 
 my $slices = $full ? 90 : 19;
 my $run = GoConnect::History::Run->start(nodes => \@node, seed => $seed, slices => $slices,
@@ -52,6 +47,5 @@ cmp_ok $f->{ok}, '>', 0.9 * $f->{ops}, 'most of what was asked for was done';
 cmp_ok $f->{duplicate_share}, '<=', 0.01, 'hardly an event is seen twice';
 cmp_ok $f->{catch_up}{p99}, '<', 20, 'who comes back is soon in step';
 
-$other->remember->stop;
-$s->remember->stop;
+$nodes->stop;
 done_testing;
