@@ -137,6 +137,12 @@ $(B)/drivers/%: $(B)/obj/t/drivers/%.o $(B)/libagent.a
 	@echo '  LINK $@'
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 
+# The load client of `make bench`.
+$(B)/bench/load: $(call obj,$(wildcard t/bench/load/*.c)) $(B)/libpure.a
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto
+
 $(B)/unit/%: $(B)/obj/t/unit/%.o $(B)/libpure.a
 	@mkdir -p $(@D)
 	@echo '  LINK $@'

@@ -49,6 +49,7 @@ my %alive;
 #   database => NAME        an existing database instead of a fresh one
 #   pool => 'read=2 depth=8 write=2 bulk=1'
 #   cache => 'zone=4m' or 'off'
+#   connections => N        of a worker, more than conf/dev.conf has
 #   address => '198.18.0.1'  listen there (see GoConnect::Lab's enter)
 #   listen => "listen ...;" further lines; port => N
 #   public_url => URL
@@ -135,6 +136,8 @@ sub write_config {
         LISTEN => "listen $self->{address}:$self->{port}; $self->{listen}",
         HTTP => $self->{http}, SERVER => "$self->{server}\n$COUNTERS",
     );
+    $conf =~ s/(worker_connections|worker_rlimit_nofile) \d+/$1 $self->{connections}/g
+        if $self->{connections};
     $conf =~ s/\@([A-Z]+)\@/$word{$1} \/\/ croak "no value for \@$1\@"/ge;
     $self->write_file('nginx.conf', $conf);
     return $self;
