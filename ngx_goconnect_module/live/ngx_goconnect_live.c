@@ -81,7 +81,18 @@ ngx_goconnect_live_statements(void)
 ngx_goconnect_pg_call_t *
 ngx_goconnect_live_call(ngx_goconnect_live_statement_e statement)
 {
-    return ngx_goconnect_pg_call_create(&ngx_goconnect_live_table[statement]);
+    ngx_goconnect_pg_call_t *call;
+
+    call = ngx_goconnect_pg_call_create(&ngx_goconnect_live_table[statement]);
+
+    /* after a restart all sockets ask for these at once */
+    if (call && (statement == NGX_GOCONNECT_LIVE_HELLO ||
+                 statement == NGX_GOCONNECT_LIVE_SUBSCRIBE ||
+                 statement == NGX_GOCONNECT_LIVE_NETMAP)) {
+        ngx_goconnect_pg_call_yields(call);
+    }
+
+    return call;
 }
 
 

@@ -108,7 +108,14 @@ void ngx_goconnect_pg_call_group(ngx_goconnect_pg_call_t *call,
                                  const u_char *data, size_t len);
 
 /*
- * Sends or queues the call; `timeout` in milliseconds, counted from now.
+ * Optional: the call gives way.  No more of such calls are in flight than the
+ * lane has connections, so that thousands at once do not hold up the others.
+ */
+void ngx_goconnect_pg_call_yields(ngx_goconnect_pg_call_t *call);
+
+/*
+ * Sends or queues the call; `timeout` in milliseconds, counted from now, but
+ * for a call that yields from when its turn has come.
  * NGX_OK: done(call) will run, unless the call is abandoned before.
  * NGX_DECLINED: done is not called, call->rc says why (BUSY, UNAVAILABLE),
  * and the caller still owns the call.

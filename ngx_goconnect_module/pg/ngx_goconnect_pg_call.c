@@ -96,6 +96,13 @@ ngx_goconnect_pg_call_group(ngx_goconnect_pg_call_t *call, const u_char *data,
 }
 
 
+void
+ngx_goconnect_pg_call_yields(ngx_goconnect_pg_call_t *call)
+{
+    ((ngx_goconnect_pg_job_t *) call)->yields = 1;
+}
+
+
 ngx_int_t
 ngx_goconnect_pg_call_send(ngx_goconnect_pg_call_t *call,
                            ngx_goconnect_pg_done_pt done, void *data,
@@ -123,15 +130,25 @@ ngx_goconnect_pg_call_send(ngx_goconnect_pg_call_t *call,
 
     job->done = done;
     call->data = data;
+    job->timeout = timeout;
 
+    if (!job->waits || !job->yields) {
+        ngx_goconnect_pg_job_clock(job);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_goconnect_pg_job_clock(ngx_goconnect_pg_job_t *job)
+{
     /* not cancelable: a worker that is told to quit waits for the answer */
 
     job->timer.handler = ngx_goconnect_pg_job_timeout;
     job->timer.data = job;
     job->timer.log = ngx_cycle->log;
-    ngx_add_timer(&job->timer, timeout);
-
-    return NGX_OK;
+    ngx_add_timer(&job->timer, job->timeout);
 }
 
 

@@ -4,6 +4,9 @@
 #include "pg/ngx_goconnect_pg_pool.h"
 
 
+#define NGX_GOCONNECT_PG_YIELDING_MAX 32768 /* 1.3 KB each */
+
+
 typedef struct {
     const char *name;
     ngx_msec_t statement_timeout;
@@ -15,6 +18,10 @@ static ngx_goconnect_pg_conn_t *
 ngx_goconnect_pg_lane_pick(ngx_goconnect_pg_lane_t *lane);
 static ngx_goconnect_pg_job_t *
 ngx_goconnect_pg_lane_next(ngx_goconnect_pg_lane_t *lane);
+static ngx_goconnect_pg_job_t *
+ngx_goconnect_pg_lane_first(ngx_goconnect_pg_lane_t *lane);
+static void ngx_goconnect_pg_lane_fail(ngx_goconnect_pg_lane_t *lane,
+                                       ngx_queue_t *waiting);
 static ngx_uint_t ngx_goconnect_pg_lane_crowded(ngx_goconnect_pg_lane_t *lane,
                                                 uint32_t group);
 static ngx_uint_t ngx_goconnect_pg_lane_held(ngx_goconnect_pg_lane_t *lane,
@@ -48,6 +55,7 @@ ngx_goconnect_pg_lane_init(ngx_goconnect_pg_lane_t *lane,
         lane->id == NGX_GOCONNECT_PG_WRITE ? (connections + 1) / 2 : 0;
 
     ngx_queue_init(&lane->waiting);
+    ngx_queue_init(&lane->yielding);
     ngx_goconnect_metric_set(ngx_goconnect_pg_metric(lane->id, SIZE),
                              connections);
 
@@ -75,6 +83,27 @@ ngx_goconnect_pg_lane_init(ngx_goconnect_pg_lane_t *lane,
 }
 
 
+static ngx_queue_t *
+ngx_goconnect_pg_lane_queue(ngx_goconnect_pg_lane_t *lane,
+                            ngx_goconnect_pg_job_t *job)
+{
+    return job->yields ? &lane->yielding : &lane->waiting;
+}
+
+
+static ngx_uint_t
+ngx_goconnect_pg_lane_full(ngx_goconnect_pg_lane_t *lane,
+                           ngx_goconnect_pg_job_t *job)
+{
+    if (job->yields) {
+        return lane->nyielding >= NGX_GOCONNECT_PG_YIELDING_MAX;
+    }
+
+    return lane->nwaiting - lane->nyielding >= lane->waiting_max ||
+           ngx_goconnect_pg_lane_crowded(lane, job->group);
+}
+
+
 static void
 ngx_goconnect_pg_lane_waiting(ngx_goconnect_pg_lane_t *lane, ngx_uint_t n)
 {
@@ -92,15 +121,13 @@ ngx_goconnect_pg_lane_add(ngx_goconnect_pg_lane_t *lane,
         return NGX_DECLINED;
     }
 
-    if (lane->nwaiting >= lane->waiting_max ||
-        ngx_goconnect_pg_lane_crowded(lane, job->group)) {
+    if (ngx_goconnect_pg_lane_full(lane, job)) {
         job->call.rc = NGX_GOCONNECT_PG_BUSY;
         return NGX_DECLINED;
     }
 
-    ngx_queue_insert_tail(&lane->waiting, &job->queue);
-    ngx_goconnect_pg_lane_waiting(lane, lane->nwaiting + 1);
-    job->waits = 1;
+    ngx_queue_insert_tail(ngx_goconnect_pg_lane_queue(lane, job), &job->queue);
+    ngx_goconnect_pg_lane_enter(lane, job);
 
     ngx_goconnect_pg_lane_dispatch(lane);
 
@@ -112,7 +139,16 @@ void
 ngx_goconnect_pg_lane_again(ngx_goconnect_pg_lane_t *lane,
                             ngx_goconnect_pg_job_t *job)
 {
-    ngx_queue_insert_head(&lane->waiting, &job->queue);
+    ngx_queue_insert_head(ngx_goconnect_pg_lane_queue(lane, job), &job->queue);
+    ngx_goconnect_pg_lane_enter(lane, job);
+}
+
+
+void
+ngx_goconnect_pg_lane_enter(ngx_goconnect_pg_lane_t *lane,
+                            ngx_goconnect_pg_job_t *job)
+{
+    lane->nyielding += job->yields;
     ngx_goconnect_pg_lane_waiting(lane, lane->nwaiting + 1);
     job->waits = 1;
 }
@@ -123,6 +159,7 @@ ngx_goconnect_pg_lane_remove(ngx_goconnect_pg_lane_t *lane,
                              ngx_goconnect_pg_job_t *job)
 {
     ngx_queue_remove(&job->queue);
+    lane->nyielding -= job->yields;
     ngx_goconnect_pg_lane_waiting(lane, lane->nwaiting - 1);
     job->waits = 0;
 }
@@ -147,6 +184,11 @@ ngx_goconnect_pg_lane_dispatch(ngx_goconnect_pg_lane_t *lane)
         }
 
         ngx_goconnect_pg_lane_remove(lane, job);
+
+        if (!job->timer.timer_set && job->timeout) {
+            ngx_goconnect_pg_job_clock(job);
+        }
+
         ngx_goconnect_pg_pipeline_send(conn, job);
     }
 }
@@ -156,8 +198,6 @@ void
 ngx_goconnect_pg_lane_settle(ngx_goconnect_pg_lane_t *lane)
 {
     ngx_uint_t i;
-    ngx_queue_t *q;
-    ngx_goconnect_pg_job_t *job;
 
     for (i = 0; i < lane->n; i++) {
         if (lane->conns[i].state != NGX_GOCONNECT_PG_DOWN) {
@@ -169,8 +209,19 @@ ngx_goconnect_pg_lane_settle(ngx_goconnect_pg_lane_t *lane)
 
     /* whatever `done` sends meanwhile is declined */
 
-    while (!ngx_queue_empty(&lane->waiting)) {
-        q = ngx_queue_head(&lane->waiting);
+    ngx_goconnect_pg_lane_fail(lane, &lane->waiting);
+    ngx_goconnect_pg_lane_fail(lane, &lane->yielding);
+}
+
+
+static void
+ngx_goconnect_pg_lane_fail(ngx_goconnect_pg_lane_t *lane, ngx_queue_t *waiting)
+{
+    ngx_queue_t *q;
+    ngx_goconnect_pg_job_t *job;
+
+    while (!ngx_queue_empty(waiting)) {
+        q = ngx_queue_head(waiting);
         job = ngx_queue_data(q, ngx_goconnect_pg_job_t, queue);
 
         ngx_goconnect_pg_lane_remove(lane, job);
@@ -202,10 +253,34 @@ ngx_goconnect_pg_lane_pick(ngx_goconnect_pg_lane_t *lane)
 }
 
 
-/* the first waiting job whose group does not hold its portion already */
+/*
+ * Those that give way have one place in the lane whatever else waits, and no
+ * more than one for each connection: the shortest pipeline is without them as
+ * long as there is such a one.
+ */
 
 static ngx_goconnect_pg_job_t *
 ngx_goconnect_pg_lane_next(ngx_goconnect_pg_lane_t *lane)
+{
+    ngx_goconnect_pg_job_t *job;
+
+    job = lane->nyielding && lane->yielded == 0
+              ? NULL
+              : ngx_goconnect_pg_lane_first(lane);
+
+    if (job == NULL && lane->nyielding && lane->yielded < lane->up) {
+        job = ngx_queue_data(ngx_queue_head(&lane->yielding),
+                             ngx_goconnect_pg_job_t, queue);
+    }
+
+    return job;
+}
+
+
+/* the first waiting job whose group does not hold its portion already */
+
+static ngx_goconnect_pg_job_t *
+ngx_goconnect_pg_lane_first(ngx_goconnect_pg_lane_t *lane)
 {
     ngx_queue_t *q;
     ngx_goconnect_pg_job_t *job;
@@ -234,7 +309,7 @@ ngx_goconnect_pg_lane_crowded(ngx_goconnect_pg_lane_t *lane, uint32_t group)
     ngx_goconnect_pg_job_t *job;
 
     if (group == 0 || lane->group_max == 0 ||
-        lane->nwaiting < lane->waiting_max / 2) {
+        lane->nwaiting - lane->nyielding < lane->waiting_max / 2) {
         return 0;
     }
 

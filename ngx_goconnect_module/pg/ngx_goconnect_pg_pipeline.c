@@ -28,6 +28,8 @@ ngx_goconnect_pg_pipeline_send(ngx_goconnect_pg_conn_t *conn,
     slot = &conn->slots[(conn->head + conn->n) % conn->lane->depth];
     slot->job = job;
     slot->group = job->group;
+    slot->yields = job->yields;
+    conn->lane->yielded += slot->yields;
 
     job->slot = slot;
     job->tries++;
@@ -98,6 +100,18 @@ ngx_goconnect_pg_pipeline_read(ngx_goconnect_pg_conn_t *conn)
  * or abandon another call of the same pipeline.
  */
 
+static void
+ngx_goconnect_pg_pipeline_free(ngx_goconnect_pg_conn_t *conn,
+                               ngx_goconnect_pg_slot_t *slot)
+{
+    conn->lane->yielded -= slot->yields;
+
+    slot->job = NULL;
+    slot->group = 0;
+    slot->yields = 0;
+}
+
+
 void
 ngx_goconnect_pg_pipeline_lose(ngx_goconnect_pg_conn_t *conn)
 {
@@ -116,13 +130,11 @@ ngx_goconnect_pg_pipeline_lose(ngx_goconnect_pg_conn_t *conn)
 
         if (slot->job) {
             slot->job->slot = NULL;
-            slot->job->waits = 1;
-            lane->nwaiting++;
+            ngx_goconnect_pg_lane_enter(lane, slot->job);
             ngx_queue_insert_tail(&lost, &slot->job->queue);
-            slot->job = NULL;
         }
 
-        slot->group = 0;
+        ngx_goconnect_pg_pipeline_free(conn, slot);
     }
 
     while (!ngx_queue_empty(&lost)) {
@@ -200,8 +212,7 @@ ngx_goconnect_pg_pipeline_sync(ngx_goconnect_pg_conn_t *conn)
 
     slot = &conn->slots[conn->head];
     job = slot->job;
-    slot->job = NULL;
-    slot->group = 0;
+    ngx_goconnect_pg_pipeline_free(conn, slot);
 
     conn->head = (conn->head + 1) % conn->lane->depth;
 

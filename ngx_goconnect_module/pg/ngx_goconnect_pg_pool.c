@@ -114,8 +114,9 @@ ngx_goconnect_pg_exit_process(ngx_cycle_t *cycle)
             ngx_goconnect_pg_conn_destroy(&lane->conns[k]);
         }
 
-        while (!ngx_queue_empty(&lane->waiting)) {
-            q = ngx_queue_head(&lane->waiting);
+        while (lane->nwaiting) {
+            q = ngx_queue_head(lane->nyielding ? &lane->yielding
+                                               : &lane->waiting);
             job = ngx_queue_data(q, ngx_goconnect_pg_job_t, queue);
             ngx_goconnect_pg_lane_remove(lane, job);
             ngx_goconnect_pg_call_destroy(&job->call);

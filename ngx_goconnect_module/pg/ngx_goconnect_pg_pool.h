@@ -45,6 +45,7 @@ typedef enum {
 typedef struct {
     ngx_goconnect_pg_job_t *job; /* NULL: a tombstone */
     uint32_t group;
+    unsigned yields : 1;
 } ngx_goconnect_pg_slot_t;
 
 
@@ -59,8 +60,11 @@ typedef struct {
     ngx_uint_t n;
     ngx_uint_t up; /* connections in that state */
 
-    ngx_queue_t waiting; /* jobs */
-    ngx_uint_t nwaiting;
+    ngx_queue_t waiting;  /* jobs */
+    ngx_queue_t yielding; /* those that give way */
+    ngx_uint_t nwaiting;  /* of both */
+    ngx_uint_t nyielding;
+    ngx_uint_t yielded; /* in flight */
     ngx_uint_t waiting_max;
 
     const ngx_goconnect_pg_statement_t **statements;
@@ -104,11 +108,13 @@ struct ngx_goconnect_pg_job_s {
     ngx_goconnect_pg_done_pt done;
     ngx_event_t timer;
     uint64_t sent_at; /* ngx_goconnect_metrics_clock() */
+    ngx_msec_t timeout;
 
     ngx_uint_t tries;
     uint32_t group; /* 0: none */
 
     unsigned waits : 1;
+    unsigned yields : 1;
     unsigned lost : 1;     /* sent before, on a connection that broke */
     unsigned repeated : 1; /* after a deadlock or a serialization failure */
     unsigned prepare : 1;  /* the server has forgotten the statement */
@@ -183,6 +189,9 @@ ngx_int_t ngx_goconnect_pg_lane_init(ngx_goconnect_pg_lane_t *lane,
 /* NGX_OK, or NGX_DECLINED with call->rc set */
 ngx_int_t ngx_goconnect_pg_lane_add(ngx_goconnect_pg_lane_t *lane,
                                     ngx_goconnect_pg_job_t *job);
+/* one more that waits, whatever queue it stands in */
+void ngx_goconnect_pg_lane_enter(ngx_goconnect_pg_lane_t *lane,
+                                 ngx_goconnect_pg_job_t *job);
 /* puts a job that was in flight before those that wait */
 void ngx_goconnect_pg_lane_again(ngx_goconnect_pg_lane_t *lane,
                                  ngx_goconnect_pg_job_t *job);
@@ -195,6 +204,8 @@ void ngx_goconnect_pg_lane_settle(ngx_goconnect_pg_lane_t *lane);
 
 /* jobs */
 
+/* begins the job's time */
+void ngx_goconnect_pg_job_clock(ngx_goconnect_pg_job_t *job);
 /* runs `done` or, for an answered error that heals by itself, sends again */
 void ngx_goconnect_pg_job_answer(ngx_goconnect_pg_lane_t *lane,
                                  ngx_goconnect_pg_job_t *job, PGresult *res);
