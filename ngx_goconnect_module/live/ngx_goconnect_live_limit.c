@@ -1,5 +1,6 @@
 /*
- * How many sockets a user has on this node, over all of its workers.
+ * How many sockets a user has on this node, over all of its workers, and how
+ * many there are.
  *
  * Each worker counts its own in a region of shared memory that it alone
  * writes; the sum of the regions is the node's.  A worker that was killed
@@ -21,6 +22,7 @@
 
 
 typedef struct {
+    uint32_t sockets;
     uint16_t count[NGX_GOCONNECT_LIMIT_ROWS][NGX_GOCONNECT_LIMIT_COLUMNS];
 } ngx_goconnect_limit_region_t;
 
@@ -137,6 +139,31 @@ void
 ngx_goconnect_limit_leave(const u_char *user)
 {
     ngx_goconnect_limit_add(user, -1);
+}
+
+
+void
+ngx_goconnect_limit_socket(int change)
+{
+    uint32_t *sockets;
+
+    sockets = &ngx_goconnect_limit.regions[ngx_worker].sockets;
+    *sockets = (uint32_t) ((int) *sockets + change);
+}
+
+
+ngx_uint_t
+ngx_goconnect_limit_sockets(void)
+{
+    ngx_uint_t i, sum;
+
+    sum = 0;
+
+    for (i = 0; i < ngx_goconnect_limit.n; i++) {
+        sum += ngx_goconnect_limit.regions[i].sockets;
+    }
+
+    return sum;
 }
 
 

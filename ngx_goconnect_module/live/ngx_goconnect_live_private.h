@@ -363,6 +363,10 @@ ngx_int_t ngx_goconnect_request_ctx(ngx_goconnect_session_t *s,
 ngx_uint_t ngx_goconnect_limit_user(const u_char *user);
 void ngx_goconnect_limit_enter(const u_char *user);
 void ngx_goconnect_limit_leave(const u_char *user);
+
+/* one socket more of this worker, or less; all of this node's */
+void ngx_goconnect_limit_socket(int change);
+ngx_uint_t ngx_goconnect_limit_sockets(void);
 ngx_int_t ngx_goconnect_limit_init(ngx_cycle_t *cycle);
 
 

@@ -2,25 +2,42 @@
  * Sessions: one for each socket, from its upgrade until it is gone.
  */
 
+#include "core/gc_pace.h"
 #include "live/ngx_goconnect_live_private.h"
 
 
-#define NGX_GOCONNECT_RETRY_AFTER_MAX 5 /* seconds, when the worker leaves */
+/* sockets are sent away in one go if less than this lies between them */
+#define NGX_GOCONNECT_SESSION_LEAVE_PAUSE 10000 /* ms */
+
+
+/* how far apart those who are sent away come back */
+typedef struct {
+    ngx_msec_t last; /* when one of them was told */
+    uint32_t window; /* seconds, 0: none has begun */
+} ngx_goconnect_session_leaving_t;
 
 
 static void ngx_goconnect_session_open(ngx_goconnect_ws_t *ws);
 static void ngx_goconnect_session_text(ngx_goconnect_ws_t *ws, u_char *data,
                                        size_t len);
 static void ngx_goconnect_session_drained(ngx_goconnect_ws_t *ws);
-static void ngx_goconnect_session_restart(ngx_goconnect_ws_t *ws);
+static ngx_int_t ngx_goconnect_session_restart(ngx_goconnect_ws_t *ws,
+                                               ngx_uint_t last);
 static void ngx_goconnect_session_gone(ngx_goconnect_ws_t *ws);
 
 
 const ngx_goconnect_ws_handlers_t ngx_goconnect_session_handlers = {
-    ngx_goconnect_session_open,    ngx_goconnect_session_text,
-    ngx_goconnect_session_drained, ngx_goconnect_session_restart,
+    ngx_goconnect_session_open,
+    ngx_goconnect_session_text,
+    NULL,
+    ngx_goconnect_session_drained,
+    ngx_goconnect_session_restart,
     ngx_goconnect_session_gone,
+    NGX_GOCONNECT_WS_MESSAGE_MAX,
 };
+
+
+static ngx_goconnect_session_leaving_t ngx_goconnect_session_leaving;
 
 
 ngx_uint_t
@@ -71,6 +88,7 @@ ngx_goconnect_session_open(ngx_goconnect_ws_t *ws)
 
     s = ngx_goconnect_ws_data(ws);
     s->ws = ws;
+    ngx_goconnect_limit_socket(1);
 
     ngx_goconnect_hello_begin(s);
 }
@@ -197,27 +215,62 @@ ngx_goconnect_session_drained(ngx_goconnect_ws_t *ws)
 }
 
 
-static void
-ngx_goconnect_session_restart(ngx_goconnect_ws_t *ws)
+/* does it wait for answers, or for what it has missed? */
+static ngx_uint_t
+ngx_goconnect_session_is_busy(ngx_goconnect_session_t *s)
+{
+    return s->calls > 0 || s->pumping || !ngx_queue_empty(&s->catching);
+}
+
+
+/* of the node's number of sockets when the first one was told */
+static uint32_t
+ngx_goconnect_session_window(void)
+{
+    ngx_goconnect_session_leaving_t *leaving;
+
+    leaving = &ngx_goconnect_session_leaving;
+
+    if (leaving->window == 0 ||
+        ngx_current_msec - leaving->last > NGX_GOCONNECT_SESSION_LEAVE_PAUSE) {
+        leaving->window =
+            gc_pace_window((uint32_t) ngx_goconnect_limit_sockets());
+    }
+
+    leaving->last = ngx_current_msec;
+
+    return leaving->window;
+}
+
+
+static ngx_int_t
+ngx_goconnect_session_restart(ngx_goconnect_ws_t *ws, ngx_uint_t last)
 {
     ngx_goconnect_session_t *s;
     gc_slice_t body;
+    uint32_t window;
     u_char buf[192], *p;
 
     s = ngx_goconnect_ws_data(ws);
 
+    if (!last && ngx_goconnect_session_is_busy(s)) {
+        return NGX_AGAIN;
+    }
+
+    window = ngx_goconnect_session_window();
+
     p = ngx_snprintf(buf, sizeof(buf),
                      "{\"detail\":\"The server restarts: come back.\","
                      "\"code\":\"server_restart\",\"retry_after\":%ui}",
-                     (ngx_uint_t) ngx_random() %
-                         (NGX_GOCONNECT_RETRY_AFTER_MAX + 1));
+                     (ngx_uint_t) ngx_random() % (window + 1));
 
     body = ngx_goconnect_slice(buf, (size_t) (p - buf));
 
-    ngx_goconnect_presence_away(NGX_GOCONNECT_RETRY_AFTER_MAX);
-
+    ngx_goconnect_presence_away(window);
     ngx_goconnect_session_problem(s, NULL, 503, body);
     ngx_goconnect_ws_close(ws, GC_WS_CLOSE_RESTART, "server restarts");
+
+    return NGX_OK;
 }
 
 
@@ -269,7 +322,11 @@ ngx_goconnect_session_gone(ngx_goconnect_ws_t *ws)
     ngx_goconnect_early_t *early;
 
     s = ngx_goconnect_ws_data(ws);
-    s->ws = NULL;
+
+    if (s->ws) {
+        ngx_goconnect_limit_socket(-1);
+        s->ws = NULL;
+    }
 
     while (s->subs) {
         ngx_goconnect_sub_remove(s->subs);

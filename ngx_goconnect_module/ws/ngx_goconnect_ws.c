@@ -14,9 +14,6 @@
 /* how long the peer may take for its part of the closing handshake */
 #define NGX_GOCONNECT_WS_CLOSE_TIMEOUT 5000
 
-/* a worker that leaves tells its sockets over so many milliseconds */
-#define NGX_GOCONNECT_WS_RESTART_SPREAD 1000
-
 
 typedef struct {
     ngx_queue_t dead;
@@ -232,14 +229,28 @@ ngx_goconnect_ws_grow(ngx_goconnect_ws_t *ws, size_t len)
 
 
 static void
+ngx_goconnect_ws_message(ngx_goconnect_ws_t *ws, unsigned opcode, u_char *data,
+                         size_t len)
+{
+    ngx_goconnect_ws_stats.received++;
+
+    if (opcode == GC_WS_OP_BINARY) {
+        ws->handlers->binary(ws, data, len);
+
+    } else {
+        ws->handlers->text(ws, data, len);
+    }
+}
+
+
+static void
 ngx_goconnect_ws_data_event(ngx_goconnect_ws_t *ws, gc_ws_event_t *event)
 {
     u_char *message;
     size_t len;
 
     if (event->first && event->last) {
-        ngx_goconnect_ws_stats.received++;
-        ws->handlers->text(ws, event->data, event->len);
+        ngx_goconnect_ws_message(ws, event->opcode, event->data, event->len);
         return;
     }
 
@@ -265,8 +276,8 @@ ngx_goconnect_ws_data_event(ngx_goconnect_ws_t *ws, gc_ws_event_t *event)
     ws->message_len = 0;
     ws->message_room = 0;
 
-    ngx_goconnect_ws_stats.received++;
-    ws->handlers->text(ws, message ? message : (u_char *) "", len);
+    ngx_goconnect_ws_message(ws, event->opcode,
+                             message ? message : (u_char *) "", len);
 
     if (message) {
         ngx_free(message);
@@ -415,21 +426,6 @@ ngx_goconnect_ws_read(ngx_goconnect_ws_t *ws)
 }
 
 
-void
-ngx_goconnect_ws_leave(ngx_goconnect_ws_t *ws)
-{
-    ngx_connection_t *c;
-
-    c = ws->connection;
-
-    if (ws->state == NGX_GOCONNECT_WS_OPEN && !ws->restarting) {
-        ws->restarting = 1;
-        ngx_add_timer(c->read, (ngx_msec_t) ngx_random() %
-                                   NGX_GOCONNECT_WS_RESTART_SPREAD);
-    }
-}
-
-
 static void
 ngx_goconnect_ws_read_handler(ngx_event_t *ev)
 {
@@ -448,7 +444,7 @@ ngx_goconnect_ws_read_handler(ngx_event_t *ev)
         c->close = 0;
 
         if (c->error) {
-            ngx_goconnect_ws_die(ws);
+            ngx_goconnect_ws_end(ws, NULL);
 
         } else {
             ngx_goconnect_ws_leave(ws);
@@ -459,14 +455,7 @@ ngx_goconnect_ws_read_handler(ngx_event_t *ev)
 
     if (ev->timedout) {
         ev->timedout = 0;
-
-        if (!ws->restarting) {
-            ngx_goconnect_ws_die(ws);
-            return;
-        }
-
-        ws->restarting = 0;
-        ws->handlers->restart(ws);
+        ngx_goconnect_ws_die(ws);
         return;
     }
 
@@ -510,8 +499,10 @@ ngx_goconnect_ws_start(ngx_goconnect_ws_t *ws, u_char *data, size_t len)
     c->write->handler = ngx_goconnect_ws_write_handler;
     c->idle = 1;
 
-    gc_ws_parser_init(&ws->parser, GC_WS_SERVER | GC_WS_TEXT_ONLY,
-                      NGX_GOCONNECT_WS_MESSAGE_MAX);
+    gc_ws_parser_init(&ws->parser,
+                      ws->handlers->binary ? GC_WS_SERVER
+                                           : GC_WS_SERVER | GC_WS_TEXT_ONLY,
+                      ws->handlers->message_max);
 
     ngx_goconnect_ws_set_state(ws, NGX_GOCONNECT_WS_OPEN);
     ngx_goconnect_ws_wheel_add(ws);
@@ -574,6 +565,8 @@ ngx_goconnect_ws_init_process(ngx_cycle_t *cycle)
     if (ngx_goconnect_ws_upgrade_init(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    ngx_goconnect_ws_leave_init(cycle);
 
     return ngx_goconnect_ws_wheel_init(cycle);
 }

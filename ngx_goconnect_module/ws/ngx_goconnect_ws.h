@@ -49,12 +49,19 @@ typedef struct {
     void (*open)(ngx_goconnect_ws_t *ws);
     /* a whole text message, UTF-8, good until the call returns */
     void (*text)(ngx_goconnect_ws_t *ws, u_char *data, size_t len);
+    /* a whole binary message, likewise; NULL: they are refused with 1003 */
+    void (*binary)(ngx_goconnect_ws_t *ws, u_char *data, size_t len);
     /* the output queue has become empty */
     void (*drained)(ngx_goconnect_ws_t *ws);
-    /* the client is to come back: say so, then close with 1012 */
-    void (*restart)(ngx_goconnect_ws_t *ws);
+    /*
+     * The client is to come back: say so, then close with 1012.  NGX_AGAIN:
+     * it is in the middle of something, ask once more; not with `last`.
+     */
+    ngx_int_t (*restart)(ngx_goconnect_ws_t *ws, ngx_uint_t last);
     /* the last word; runs for each successful _upgrade(), open or not */
     void (*gone)(ngx_goconnect_ws_t *ws);
+    /* the longest message that may come, in bytes */
+    uint32_t message_max;
 } ngx_goconnect_ws_handlers_t;
 
 
@@ -115,7 +122,10 @@ void ngx_goconnect_ws_flush(ngx_goconnect_ws_t *ws);
 void ngx_goconnect_ws_close(ngx_goconnect_ws_t *ws, unsigned code,
                             const char *reason);
 
-/* has the `restart` handler run after a random moment, once */
+/*
+ * Has the `restart` handler run when it is this connection's turn: a worker
+ * tells so many a second.  A connection is told once.
+ */
 void ngx_goconnect_ws_leave(ngx_goconnect_ws_t *ws);
 
 /* fn on each; it may send and close */

@@ -66,6 +66,9 @@ void ngx_goconnect_ws_set_state(ngx_goconnect_ws_t *ws,
 /* gives the connection up without another word; safe anywhere */
 void ngx_goconnect_ws_die(ngx_goconnect_ws_t *ws);
 
+/* says the last word, whatever is under way, and dies */
+void ngx_goconnect_ws_end(ngx_goconnect_ws_t *ws, void *data);
+
 /* frees the dead ones; for the end of a worker */
 void ngx_goconnect_ws_reap_now(void);
 
@@ -83,6 +86,15 @@ void ngx_goconnect_ws_queue_free(ngx_goconnect_ws_t *ws);
 /* heartbeat */
 ngx_int_t ngx_goconnect_ws_wheel_init(ngx_cycle_t *cycle);
 void ngx_goconnect_ws_wheel_add(ngx_goconnect_ws_t *ws);
+
+/* sockets that are to come back, out of the heartbeat's list meanwhile */
+void ngx_goconnect_ws_leave_init(ngx_cycle_t *cycle);
+void ngx_goconnect_ws_leave_exit(void);
+void ngx_goconnect_ws_leave_each(void (*fn)(ngx_goconnect_ws_t *ws, void *data),
+                                 void *data);
+void ngx_goconnect_ws_queue_each(ngx_queue_t *list,
+                                 void (*fn)(ngx_goconnect_ws_t *ws, void *data),
+                                 void *data);
 
 /* upgrades that wait for their turn */
 ngx_int_t ngx_goconnect_ws_upgrade_init(ngx_cycle_t *cycle);

@@ -247,26 +247,46 @@ ngx_goconnect_ws_took(ngx_goconnect_ws_t *ws, size_t n)
 }
 
 
+/* has the peer sent more than was read? */
+static ngx_uint_t
+ngx_goconnect_ws_unread(ngx_connection_t *c)
+{
+    int n;
+
+#if (NGX_HTTP_SSL)
+    if (c->ssl) {
+        return 0;
+    }
+#endif
+
+    return ngx_socket_nread(c->fd, &n) == 0 && n > 0;
+}
+
+
 /* all is sent: does the closing handshake go on? */
 static void
 ngx_goconnect_ws_flushed(ngx_goconnect_ws_t *ws)
 {
     ngx_connection_t *c;
 
-    if (ws->state != NGX_GOCONNECT_WS_CLOSING) {
-        return;
-    }
-
-    if (ws->peer_closed) {
-        ngx_goconnect_ws_die(ws);
+    if (ws->state != NGX_GOCONNECT_WS_CLOSING || ws->half_closed) {
         return;
     }
 
     c = ws->connection;
 
+    if (ws->peer_closed) {
+        if (!ngx_goconnect_ws_unread(c)) {
+            ngx_goconnect_ws_die(ws);
+            return;
+        }
+
+        ws->failed = 1;
+    }
+
     /* what still comes is thrown away, and a reset would take our close
      * frame with it: let the peer be the first to leave */
-    if (ws->failed && !ws->half_closed
+    if (ws->failed
 #if (NGX_HTTP_SSL)
         && c->ssl == NULL
 #endif

@@ -115,23 +115,36 @@ ngx_goconnect_ws_wheel_init(ngx_cycle_t *cycle)
 
 
 void
-ngx_goconnect_ws_each(void (*fn)(ngx_goconnect_ws_t *ws, void *data),
-                      void *data)
+ngx_goconnect_ws_queue_each(ngx_queue_t *list,
+                            void (*fn)(ngx_goconnect_ws_t *ws, void *data),
+                            void *data)
 {
     ngx_queue_t *q, *next;
 
-    for (q = ngx_queue_head(&ngx_goconnect_ws_wheel.sockets);
-         q != ngx_queue_sentinel(&ngx_goconnect_ws_wheel.sockets); q = next) {
+    for (q = ngx_queue_head(list); q != ngx_queue_sentinel(list); q = next) {
         next = ngx_queue_next(q);
         fn(ngx_queue_data(q, ngx_goconnect_ws_t, queue), data);
     }
 }
 
 
-static void
+void
+ngx_goconnect_ws_each(void (*fn)(ngx_goconnect_ws_t *ws, void *data),
+                      void *data)
+{
+    /* the leaving ones first: fn may send more of them there */
+    ngx_goconnect_ws_leave_each(fn, data);
+    ngx_goconnect_ws_queue_each(&ngx_goconnect_ws_wheel.sockets, fn, data);
+}
+
+
+void
 ngx_goconnect_ws_end(ngx_goconnect_ws_t *ws, void *data)
 {
-    ngx_goconnect_ws_close(ws, GC_WS_CLOSE_RESTART, "server restarts");
+    if (ws->state == NGX_GOCONNECT_WS_OPEN) {
+        (void) ws->handlers->restart(ws, 1);
+    }
+
     ngx_goconnect_ws_die(ws);
 }
 
@@ -141,6 +154,7 @@ ngx_goconnect_ws_exit_process(ngx_cycle_t *cycle)
 {
     ngx_goconnect_ws_each(ngx_goconnect_ws_end, NULL);
     ngx_goconnect_ws_reap_now();
+    ngx_goconnect_ws_leave_exit();
 
     if (ngx_goconnect_ws_wheel.timer.timer_set) {
         ngx_del_timer(&ngx_goconnect_ws_wheel.timer);
