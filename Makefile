@@ -38,7 +38,7 @@ AGENT     := $(B)/goconnectd $(B)/goconnect $(B)/drivers/backend $(B)/drivers/ne
 C_FILES    = $(shell find ngx_goconnect_module agent t -name '*.[ch]')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build deps-unit module agent html unit build run test \
+.PHONY: help deps deps-build deps-unit module echo agent html unit build run test \
         soak demo seed bench format install clean
 .DELETE_ON_ERROR:
 
@@ -69,6 +69,13 @@ module: deps-build ## build the nginx module
 	@CC='$(CC)' EXTRA_CFLAGS='$(SAN_FLAGS) $(if $(SAN),-U_FORTIFY_SOURCE)' \
 	    MODULE_CFLAGS='$(if $(SAN),-include $(CURDIR)/t/lib/san/pools.h)' \
 	    EXTRA_LDFLAGS='$(SAN_FLAGS)' scripts/module $(B)/nginx
+
+# The tests' echo server over the module's WebSocket layer.
+echo: deps-build
+	@mkdir -p $(B)
+	@CC='$(CC)' EXTRA_CFLAGS='$(SAN_FLAGS) $(if $(SAN),-U_FORTIFY_SOURCE)' \
+	    MODULE_CFLAGS='$(if $(SAN),-include $(CURDIR)/t/lib/san/pools.h)' \
+	    EXTRA_LDFLAGS='$(SAN_FLAGS)' scripts/module $(B)/echo t/ws/echo
 
 agent: deps-build ## build goconnectd and goconnect
 	@$(MAKE) -s --no-print-directory -j$(NPROC) $(AGENT)

@@ -17,8 +17,8 @@ our $TIMEOUT = 10;
 
 our %OP = (continuation => 0, text => 1, binary => 2, close => 8, ping => 9, pong => 10);
 
-# Connects to a GoConnect::Server; query => 'token=...'. Without upgrade => 0
-# it shakes hands and skips the hello.
+# Connects to a GoConnect::Server; query => 'token=...', path => '/v1/ws'. Without
+# upgrade => 0 it shakes hands and skips the hello.
 sub connect {
     my ($class, $server, %opt) = @_;
     my $socket = IO::Socket::INET->new(
@@ -28,7 +28,7 @@ sub connect {
     setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, 1;
     my $self = bless { socket => $socket, buffer => '' }, $class;
     return $self if exists $opt{upgrade} && !$opt{upgrade};
-    $self->write($self->request(query => $opt{query}) . ($opt{more} // ''));
+    $self->write($self->request(query => $opt{query}, path => $opt{path}) . ($opt{more} // ''));
     my $head = $self->head;
     croak "refused: $head" if $head !~ m{\AHTTP/1\.1 101 };
     $self->{head} = $head;
@@ -46,7 +46,7 @@ sub request {
         Host => 'localhost', Upgrade => 'websocket', Connection => 'Upgrade',
         'Sec-WebSocket-Version' => 13,
         'Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25jZQ==', %{ $opt{headers} // {} });
-    my $path = '/v1/ws' . (defined $opt{query} ? "?$opt{query}" : '');
+    my $path = ($opt{path} // '/v1/ws') . (defined $opt{query} ? "?$opt{query}" : '');
     return join "\r\n", ($opt{method} // 'GET') . " $path " . ($opt{version} // 'HTTP/1.1'),
         (map { "$_: $header{$_}" } grep { defined $header{$_} } sort keys %header), '', '';
 }
