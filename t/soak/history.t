@@ -27,7 +27,7 @@ my $run = GoConnect::History::Run->start(nodes => \@node, seed => $seed, slices 
 srand $seed;
 my $faults = GoConnect::History::Faults->new(nodes => \@node, run => $run);
 my %struck;
-$run->faults(sub { $struck{ $faults->strike }++ });
+$run->faults(sub { $struck{$_}++ for $faults->strike });
 $_->wait_pool for @node;
 my $result = $run->finish;
 

@@ -23,6 +23,7 @@ my %DO = (
     'freeze a worker'   => sub { $_[0]->_freeze($_[0]->_workers) },
     'freeze a client'   => sub { $_[0]->_freeze($_[0]{run}->clients) },
     'freeze a backend'  => sub { $_[0]->_freeze($_[0]->_backends) },
+    'leave one behind'  => sub { $_[0]->_leave_behind },
 );
 
 # What these provoke in a node's log.
@@ -38,13 +39,17 @@ sub new {
     return bless { kinds => [ sort keys %DO ], deck => [], %opt }, $class;
 }
 
-# Each kind comes once before any comes again.
+# Each kind comes once before any comes again, now and then two at once; the
+# kinds that did.
 sub strike {
     my ($self) = @_;
-    $self->{deck} = [ shuffle @{ $self->{kinds} } ] if !@{ $self->{deck} };
-    my $kind = shift @{ $self->{deck} };
-    $DO{$kind}->($self);
-    return $kind;
+    my @struck;
+    do {
+        $self->{deck} = [ shuffle @{ $self->{kinds} } ] if !@{ $self->{deck} };
+        push @struck, shift @{ $self->{deck} };
+        $DO{ $struck[-1] }->($self);
+    } while (rand() < 0.2);
+    return @struck;
 }
 
 sub _any { return $_[ rand @_ ] }
@@ -111,6 +116,20 @@ sub _deafen {
         $node->sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
             . "WHERE datname = current_database() AND usename = 'goconnect' AND query ~ '^LISTEN|^SELECT 1\$'");
     };
+    return;
+}
+
+# A client loses its connection and sleeps, while events go for which it would
+# ask: as when it was away for longer than they are kept. The history still has
+# them, in a table of its own.
+sub _leave_behind {
+    my ($self) = @_;
+    my $run = $self->{run};
+    my $pid = $self->_signal('USR1', $run->clients) or return;
+    kill 'STOP', $pid;
+    $run->reached($run->done + int($run->total / $run->{slices} / 2));
+    eval { $run->prune($self->{nodes}[0], 10) };
+    kill 'CONT', $pid;
     return;
 }
 

@@ -212,10 +212,26 @@ sub _log {
     return [ map { decode_json($_) } <$fh> ];
 }
 
+# Takes the events of all topics out of the database but the last ones.
+sub prune {
+    my ($self, $s, $keep) = @_;
+    $s->sql(<<~SQL);
+        CREATE TABLE IF NOT EXISTS public.pruned (topic text, seq bigint, kind text, payload json);
+        WITH gone AS (
+            DELETE FROM goconnect.events e USING goconnect.topics t
+             WHERE t.id = e.topic AND e.seq <= t.seq - $keep RETURNING e.topic, e.seq, e.kind, e.payload
+        ) INSERT INTO public.pruned SELECT * FROM gone;
+        SQL
+    $self->{pruned} = 1;
+    return;
+}
+
 # What the database has at last; server: the one to ask.
 sub _truth {
     my ($self, $s) = @_;
     my %truth;
+    my $all = '(SELECT topic, seq, kind, payload FROM goconnect.events'
+        . ($self->{pruned} ? ' UNION ALL SELECT topic, seq, kind, payload FROM public.pruned' : '') . ')';
     for my $topic (sort keys %{ $self->{begin} }) {
         $truth{$topic} = {};
         my $rows = $s->sql(<<~SQL);
@@ -223,7 +239,7 @@ sub _truth {
                         WHEN 'netmap_delta' THEN (SELECT string_agg(p ->> 'name', ' ')
                             FROM jsonb_array_elements(payload::jsonb -> 'upsert') p)
                         ELSE kind END
-              FROM goconnect.events WHERE topic = '$topic' AND seq > $self->{begin}{$topic} ORDER BY seq
+              FROM $all e WHERE topic = '$topic' AND seq > $self->{begin}{$topic} ORDER BY seq
             SQL
         /^(\d+)\|(.*)$/ and $truth{$topic}{$1} = $2 for split /\n/, $rows;
     }
