@@ -225,26 +225,31 @@ socket_flush(socket_net_t *net, socket_t *s)
 }
 
 
+/* behind what waits to be sent */
 static void
-socket_say(socket_net_t *net, socket_t *s, const char *text)
+socket_say(socket_net_t *net, socket_t *s, unsigned opcode, const void *data,
+           size_t len)
 {
     static const uint8_t mask[4] = {1, 2, 3, 4};
-    uint8_t header[GC_WS_HEADER_MAX];
-    size_t n, len;
+    uint8_t header[GC_WS_HEADER_MAX], *payload;
+    size_t n;
 
-    len = strlen(text);
-    n = gc_ws_header(header, GC_WS_FIN | GC_WS_OP_TEXT, len, mask);
-    s->out = malloc(n + len);
+    if (s->out == NULL) {
+        s->out_len = s->sent = 0;
+    }
+
+    n = gc_ws_header(header, GC_WS_FIN | opcode, len, mask);
+    s->out = realloc(s->out, s->out_len + n + len);
 
     if (s->out == NULL) {
         load_die("memory");
     }
 
-    memcpy(s->out, header, n);
-    memcpy(s->out + n, text, len);
-    gc_ws_mask((uint8_t *) s->out + n, len, mask, 0);
-    s->out_len = n + len;
-    s->sent = 0;
+    payload = (uint8_t *) s->out + s->out_len + n;
+    memcpy(s->out + s->out_len, header, n);
+    memcpy(payload, data, len);
+    gc_ws_mask(payload, len, mask, 0);
+    s->out_len += n + len;
     socket_flush(net, s);
 }
 
@@ -268,9 +273,9 @@ socket_subscribe(socket_net_t *net, socket_t *s)
                                s->topics[i].seq < 0 ? "null" : seq);
     }
 
-    snprintf(text + n, sizeof(text) - n, "]}}");
+    n += (size_t) snprintf(text + n, sizeof(text) - n, "]}}");
     s->state = SOCKET_CATCHING;
-    socket_say(net, s, text);
+    socket_say(net, s, GC_WS_OP_TEXT, text, n);
 }
 
 
@@ -460,8 +465,11 @@ socket_frames(socket_net_t *net, socket_t *s, uint8_t *data, size_t len)
             break;
 
         case GC_WS_PING:
+            /* a server's has at most a few bytes, in one piece */
+            socket_say(net, s, GC_WS_OP_PONG, event.data, event.len);
+            break;
+
         case GC_WS_PONG:
-            /* the server misses two before it gives up: a bench is shorter */
             break;
 
         case GC_WS_MORE:
