@@ -108,7 +108,7 @@ void ngx_goconnect_pg_call_group(ngx_goconnect_pg_call_t *call,
                                  const u_char *data, size_t len);
 
 /*
- * Optional: the call gives way.  No more of such calls are in flight than the
+ * Optional: the call gives way.  Fewer of such calls are in flight than the
  * lane has connections, so that thousands at once do not hold up the others.
  */
 void ngx_goconnect_pg_call_yields(ngx_goconnect_pg_call_t *call);

@@ -254,9 +254,8 @@ ngx_goconnect_pg_lane_pick(ngx_goconnect_pg_lane_t *lane)
 
 
 /*
- * Those that give way have one place in the lane whatever else waits, and no
- * more than one for each connection: the shortest pipeline is without them as
- * long as there is such a one.
+ * Those that give way have one place in the lane whatever else waits, and
+ * leave one of its connections to the others.
  */
 
 static ngx_goconnect_pg_job_t *
@@ -268,7 +267,8 @@ ngx_goconnect_pg_lane_next(ngx_goconnect_pg_lane_t *lane)
               ? NULL
               : ngx_goconnect_pg_lane_first(lane);
 
-    if (job == NULL && lane->nyielding && lane->yielded < lane->up) {
+    if (job == NULL && lane->nyielding &&
+        lane->yielded < ngx_max(lane->up, 2) - 1) {
         job = ngx_queue_data(ngx_queue_head(&lane->yielding),
                              ngx_goconnect_pg_job_t, queue);
     }
