@@ -135,6 +135,7 @@ async function call(method, url, { body, key } = {}) {
 export const api = {
   get: (url) => call('GET', url),
   post: (url, body, key) => call('POST', url, { body, key }),
+  put: (url, body) => call('PUT', url, { body }),
   patch: (url, body) => call('PATCH', url, { body }),
   delete: (url) => call('DELETE', url),
 

@@ -226,6 +226,10 @@ function request(type, data) {
 }
 
 
+// What nobody needs an answer to.
+export const tell = (type, data) => { request(type, data).catch(() => {}); };
+
+
 function answered(frame) {
   const { resolve, reject, timer: wait } = answers.get(frame.id);
 

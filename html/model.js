@@ -2,6 +2,8 @@
 // how each event changes them. Views ask by key; nothing else writes here.
 
 import { ApiError, api, path } from '/api.js';
+import { channelOf, forgetTypists, heard, loadMarks, lost, marked, said, startChannels,
+  stopChannels, typed } from '/channels.js';
 import { connection, forget, startLive, stopLive, want } from '/live.js';
 import { session } from '/session.js';
 import { createStore, useStore } from '/store.js';
@@ -18,8 +20,6 @@ const TOASTS_MAX = 4;
 const fresh = () => ({
   me: null,
   res: {},                            // key -> {status, items, error, more}
-  unread: {},                         // channel -> count
-  open: null,                         // the channel on screen
   toasts: [],
 });
 
@@ -229,6 +229,7 @@ export function say(channel, content) {
   };
 
   mergeMessages(channelKey(channel), [message]);
+  said(channel);
   deliver(channel, message);
 }
 
@@ -264,14 +265,6 @@ export const discard = (channel, message) => (
   remove(channelKey(channel), message.id));
 
 
-// The channel on screen has nothing unread.
-export function openChannel(channel) {
-  const { [channel]: _, ...unread } = model.get().unread;
-
-  model.set({ open: channel, unread });
-}
-
-
 // Toasts
 
 let toastId = 0;
@@ -294,9 +287,8 @@ export const dismiss = (id) => model.set({
 // Events
 
 const EVENTS = {
-  chat_message(data, { topic, seq }) {
-    const channel = data.network_id ? `network:${data.network_id}` : `tenant:${data.tenant_id}`;
-    const key = channelKey(channel);
+  chat_message(data, { seq }) {
+    const key = channelKey(channelOf(data));
     const has = key in model.get().res;
     const known = has && items(key).some((message) => message.id === data.id);
     const later = data.deleted || data.edited_at;
@@ -304,13 +296,12 @@ const EVENTS = {
     // a change of a line that is not loaded would stand there alone
     if (known) mergeMessages(key, [data]);
     else if (has && !later) mergeMessages(key, [{ ...data, seq }]);
-
-    const { me, open, unread } = model.get();
-    if (!known && !later && data.user_id !== me?.id
-      && topic && (open !== channel || document.hidden)) {
-      model.set({ unread: { ...unread, [channel]: (unread[channel] ?? 0) + 1 } });
-    }
+    heard(data);
   },
+
+  read_mark: marked,
+
+  typing: typed,
 
   member({ change, tenant_id: tenant, network_id: network, member }) {
     const key = network ? `network-members:${network}` : `members:${tenant}`;
@@ -379,7 +370,10 @@ const EVENTS = {
   },
 
   revoked({ scope, network_id: network, tenant_id: tenant, topics, session_id: id }) {
-    if (topics) forget(topics);
+    if (topics) {
+      forget(topics);
+      lost(topics);
+    }
 
     if (scope === 'session') {
       if (!id || id === model.get().me?.session) checkSession();
@@ -485,6 +479,7 @@ export async function start() {
 
   model.set({ ...fresh(), toasts: model.get().toasts,
     me: { ...user, session: mine.id } });
+  startChannels(user);
   startLive({
     frame(frame) {
       for (const meanwhile of loading.values()) meanwhile.push(frame);
@@ -492,9 +487,11 @@ export async function start() {
     },
     fresh(topics) {
       for (const key of new Set(topics.flatMap(about))) reload(key, 20);
+      loadMarks();
     },
     // presence has no seq: it is read again, and so is what failed meanwhile
     resumed() {
+      forgetTypists();
       for (const [key, { status }] of Object.entries(model.get().res)) {
         if (status === 'failed'
           || /^(devices|peers|members|network-members)(:|$)/.test(key)) reload(key, 20);
@@ -509,6 +506,7 @@ export async function start() {
 
 export function stop() {
   stopLive();
+  stopChannels();
   for (const timer of reloads.values()) clearTimeout(timer);
   reloads.clear();
   model.set({ ...fresh(), toasts: model.get().toasts });
@@ -578,10 +576,12 @@ export async function joinNetwork(network, code) {
   await api.post(path`/v1/networks/${network.id}/join`, code ? { code } : {});
   await load(`networks:${network.tenant_id}`);
   for (const key of about(`network:${network.id}`)) reload(key, 0);
+  loadMarks();
 }
 
 
 export async function leaveNetwork(network) {
+  lost([`network:${network.id}`]);
   await api.post(path`/v1/networks/${network.id}/leave`);
   upsert(`networks:${network.tenant_id}`, { id: network.id, joined: false }, { add: false });
   drop(about(`network:${network.id}`));

@@ -275,6 +275,9 @@ const EN = {
   'chat.deleted': 'This message was deleted.',
   'chat.edited': 'edited',
   'chat.long': '{count} characters too many',
+  'chat.typing.one': '{one} is typing…',
+  'chat.typing.two': '{one} and {two} are typing…',
+  'chat.typing.many': 'Several people are typing…',
   'chat.today': 'Today',
   'chat.yesterday': 'Yesterday',
 

@@ -1,8 +1,9 @@
 // A channel: lines as they come, newest at the bottom, and where to write.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from '/lib/preact.js';
-import { channelKey, discard, load, loadOlder, openChannel, resend, say, useResource }
-  from '/model.js';
+import { channels, openChannel, typing } from '/channels.js';
+import { channelKey, discard, load, loadOlder, resend, say, useResource } from '/model.js';
+import { useStore } from '/store.js';
 import { date, day, explain, moment, t, time } from '/strings.js';
 import { Avatar, Button, Empty, Failed, Icon, Loading } from '/ui.js';
 
@@ -65,8 +66,18 @@ export function Chat({ channel, name }) {
                   <p>${t('chat.empty.text')}</p></>`}
       </div>
       ${away && html`<${Button} tone="latest" icon="down" onClick=${toBottom}>${t('chat.latest')}</>`}
+      <${Typists} channel=${channel} />
       <${Composer} channel=${channel} name=${name} />
     </section>`;
+}
+
+
+function Typists({ channel }) {
+  const list = useStore(channels, (s) => s.typing[channel]) ?? [];
+  const key = ['', 'one', 'two'][list.length] ?? 'many';
+
+  return html`<p class="typists" role="status">${key && t(`chat.typing.${key}`,
+    { one: list[0].name, two: list[1]?.name })}</p>`;
 }
 
 
@@ -136,6 +147,11 @@ function Composer({ channel, name }) {
     area.current.focus();
   }
 
+  function onInput({ currentTarget: { value } }) {
+    setText(value);
+    if (value.trim()) typing(channel);
+  }
+
   function onKeyDown(event) {
     if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) send(event);
   }
@@ -146,7 +162,7 @@ function Composer({ channel, name }) {
         <textarea ref=${area} rows="1" value=${text} dir="auto" enterkeyhint="send"
           aria-label=${t('chat.placeholder', { name })} aria-describedby="composer-hint"
           placeholder=${t('chat.placeholder', { name })} aria-invalid=${over > 0 ? 'true' : undefined}
-          onInput=${(event) => setText(event.currentTarget.value)} onKeyDown=${onKeyDown}></textarea>
+          onInput=${onInput} onKeyDown=${onKeyDown}></textarea>
         <${Button} type="submit" tone="send" icon="send" label=${t('chat.send')}
           aria-disabled=${text.trim() && over <= 0 ? undefined : 'true'} />
       </div>

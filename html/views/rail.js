@@ -1,7 +1,9 @@
 // The communities, as a rail of tiles.
 
 import { html, useState } from '/lib/preact.js';
+import { channels } from '/channels.js';
 import { useModel } from '/model.js';
+import { useStore } from '/store.js';
 import { t } from '/strings.js';
 import { Avatar, Button, Hidden, Icon, Logo } from '/ui.js';
 import { CreateTenant } from '/views/tenant.js';
@@ -9,7 +11,7 @@ import { CreateTenant } from '/views/tenant.js';
 
 export function Rail({ tenants, route }) {
   const [making, setMaking] = useState(false);
-  const unread = useModel((s) => s.unread);
+  const unread = useStore(channels, (s) => s.unread);
   const res = useModel((s) => s.res);
 
   // unread lines of a community: its lounge and its networks

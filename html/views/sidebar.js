@@ -1,7 +1,8 @@
 // The networks of a community, and who I am.
 
 import { html, useState } from '/lib/preact.js';
-import { connection, load, signOut, useModel, useResource } from '/model.js';
+import { channels } from '/channels.js';
+import { connection, load, signOut, useResource } from '/model.js';
 import { atLeast } from '/roles.js';
 import { useStore } from '/store.js';
 import { t } from '/strings.js';
@@ -27,7 +28,7 @@ export const Sidebar = ({ tenant, route, me }) => html`
 
 function Tenant({ tenant, route }) {
   const networks = useResource(tenant.role ? `networks:${tenant.id}` : null);
-  const unread = useModel((s) => s.unread);
+  const unread = useStore(channels, (s) => s.unread);
   const [dialog, setDialog] = useState(null);
   const admin = atLeast(tenant.role, 'admin');
 

@@ -275,6 +275,6 @@ test('the first load is small and asks for everything at once', async () => {
 
   assert.ok(scripts > 10);
   assert.deepEqual(late, [], 'index.html names each module');
-  assert.ok(bytes < 64 * 1024, `${bytes} bytes`);
+  assert.ok(bytes < 72 * 1024, `${bytes} bytes`);
   await guest.close();
 });
