@@ -9,7 +9,7 @@
 
 #define NGX_GOCONNECT_BUS_QUEUE_MAX 8388608 /* bytes that wait to be sent */
 #define NGX_GOCONNECT_BUS_BACKOFF_MIN 50    /* ms */
-#define NGX_GOCONNECT_BUS_BACKOFF_MAX 10000 /* ms */
+#define NGX_GOCONNECT_BUS_BACKOFF_MAX 5000  /* ms */
 
 
 typedef struct {

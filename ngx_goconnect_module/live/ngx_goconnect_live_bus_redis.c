@@ -19,13 +19,14 @@
 #include "http/ngx_goconnect_conf.h"
 
 
-#define NGX_GOCONNECT_REDIS_TEXT_MAX 131072   /* bytes of a message */
-#define NGX_GOCONNECT_REDIS_FRAME_MAX 65536   /* of an event that goes whole */
-#define NGX_GOCONNECT_REDIS_FLYING_MAX 262144 /* bytes without an answer yet \
+#define NGX_GOCONNECT_REDIS_TEXT_MAX 131072 /* bytes of a message */
+#define NGX_GOCONNECT_REDIS_FRAME_MAX 65536 /* of an event that goes whole */
+#define NGX_GOCONNECT_REDIS_FLYING_MAX                                       \
+    262144                                    /* bytes without an answer yet \
                                                */
 #define NGX_GOCONNECT_REDIS_REPLY_MAX 1048576 /* bytes */
 #define NGX_GOCONNECT_REDIS_TIMEOUT 5000      /* ms */
-#define NGX_GOCONNECT_REDIS_PING 5000         /* ms */
+#define NGX_GOCONNECT_REDIS_PING 2000         /* ms */
 #define NGX_GOCONNECT_REDIS_PREFIX 8          /* of a nonce: the worker's */
 #define NGX_GOCONNECT_REDIS_CHANNEL_MAX 128
 #define NGX_GOCONNECT_REDIS_COMPLAIN 60000 /* ms */

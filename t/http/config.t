@@ -68,6 +68,45 @@ subtest 'goconnect_cache' => sub {
     accepted('goconnect_cache', '');
 };
 
+subtest 'goconnect_bus' => sub {
+    $s->write_config(http => 'goconnect_bus notify;');
+    my $file = $s->dir . '/redis-password';
+    my $no = sub { refused('goconnect_bus', "goconnect_bus $_[0];", $_[1]) };
+    my $expected = qr{expected notify, redis://\[USER\@\]HOST\[:PORT\]\[/DB\] or unix:PATH};
+    $no->($_, $expected) for 'redis', 'Notify', 'http://127.0.0.1', '127.0.0.1:6379', 'notify x=y';
+    $no->('rediss://127.0.0.1', qr/Redis over TLS is not supported.*$expected/);
+    $no->($_, qr{names no socket; expected unix:/PATH}) for 'unix:', 'unix:run/redis';
+    $no->('unix:/' . 'x' x 108, qr/the path of the socket is too long, at most 107 bytes/);
+    $no->('redis://', qr/no host in ""/);
+    $no->('redis://127.0.0.1:x', qr/invalid port in "127\.0\.0\.1:x"/);
+    $no->('redis://127.0.0.1:70000', qr/invalid port/);
+    $no->('redis://no.such.host.invalid', qr/host not found in "no\.such\.host\.invalid"/);
+    $no->("redis://127.0.0.1/$_", qr{after "/" stands the number of a database}) for 'x', -1, 65536;
+    $no->('redis://ada@127.0.0.1', qr/a user needs password_file=FILE/);
+    for my $url ('redis://ada:hunter2@127.0.0.1', 'redis://:hunter2@127.0.0.1', 'redis://@127.0.0.1') {
+        my ($status, $said) = tested('goconnect_bus', "goconnect_bus $url;");
+        isnt $status, 0, "refused: $url";
+        like $said, qr/a user's name alone; the password comes from password_file=FILE/, '  and says why';
+        unlike $said, qr/hunter2/, '  but not the password';
+    }
+    $no->('notify; goconnect_bus notify', qr/is duplicate/);
+    $no->('redis://127.0.0.1 password=hunter2', qr/unknown parameter; expected password_file=FILE/);
+    $no->('redis://127.0.0.1 password_file=', qr/unknown parameter/);
+    $no->("redis://127.0.0.1 password_file=$file", qr/cannot open "\Q$file\E"/);
+    for my $text ('', "\nx\n", 'x' x 513) {
+        $s->write_file('redis-password', $text, 0600);
+        $no->("redis://127.0.0.1 password_file=$file", qr/has no password in its first line, or one above 512/);
+    }
+    $s->write_file('redis-password', "hunter2\n", 0640);
+    $no->("redis://127.0.0.1 password_file=$file", qr/is open to others; expected .* mode 0600/);
+    $no->('redis://127.0.0.1 password_file=' . $s->dir, qr/is not a regular file/);
+    $s->write_file('redis-password', "hunter2\n", 0600);
+    accepted('goconnect_bus', "goconnect_bus $_;") for 'notify', 'redis://127.0.0.1',
+        'redis://localhost:6380/3', 'redis://[::1]:6379/', 'unix:/run/redis/redis.sock',
+        "redis://ada\@127.0.0.1 password_file=$file", "unix:/run/r.sock password_file=$file";
+    $s->write_config(http => '');
+};
+
 subtest 'goconnect_database' => sub {
     my $bad = sub {
         my ($conninfo, $message) = @_;
