@@ -32,7 +32,7 @@ let catching = new Set();             // topics with a gap that was asked for
 let answers = new Map();              // id -> {resolve, reject, timer}
 let epoch = null;
 let attempts = 0;
-let serverDelay = null;
+let serverDelay;
 let lastId = 0;
 let timer = null;                     // for the hello, or for the next attempt
 let heart = null;
@@ -137,13 +137,13 @@ async function closed(code) {
 
 // Waits before the next attempt: exponential, with jitter, or as told.
 function later(seconds) {
-  const delay = seconds
-    ? seconds * 1000 * (1 + Math.random() / 4)
+  const delay = Number.isFinite(seconds)
+    ? (seconds + Math.random()) * 1000
     : Math.min(BACKOFF_MS * 2 ** attempts, BACKOFF_MAX_MS)
       * (0.5 + Math.random() / 2);
 
   attempts += 1;
-  serverDelay = null;
+  serverDelay = undefined;
   clearTimeout(timer);
   timer = setTimeout(connect, delay);
   connection.set({ status: 'waiting', away: true, retryAt: Date.now() + delay });
@@ -172,7 +172,7 @@ function receive(text) {
 
   if (frame.type === 'hello') hello(frame.data);
   else if (frame.id && answers.has(frame.id)) answered(frame);
-  else if (frame.type === 'error') serverDelay = frame.data?.retry_after ?? null;
+  else if (frame.type === 'error') serverDelay = frame.data?.retry_after;
   else if (frame.type === 'resync') resync(frame);
   else if (frame.topic && Number.isInteger(frame.seq)) event(frame);
   else handlers.frame(frame);

@@ -120,6 +120,12 @@ frame_error(uplink_t *uplink, json_t *frame, json_t *data)
     if (strcmp(daemon_text(frame, "id"), "subscribe") == 0) {
         uplink_answered(uplink);
     }
+
+    if (*daemon_text(frame, "id") == '\0' &&
+        json_is_integer(json_object_get(data, "retry_after"))) {
+        uplink_told(uplink,
+                    json_integer_value(json_object_get(data, "retry_after")));
+    }
 }
 
 

@@ -17,6 +17,7 @@
 #define UPLINK_CAP_MS 30000
 #define UPLINK_LASTED_MS 5000    /* a connection that lasted resets waiting */
 #define UPLINK_RESTART_MS 2000   /* 1012: the server comes back */
+#define UPLINK_TOLD_MAX 600      /* seconds that a server may have us wait */
 #define UPLINK_REPLACED_MS 60000 /* 4009: somebody else is this device */
 
 /* Close codes: docs/protocol.md, Limits and close codes. */
@@ -139,6 +140,11 @@ uplink_delay(uplink_t *uplink, unsigned code)
 
     if (code == UPLINK_CLOSE_REPLACED) {
         return UPLINK_REPLACED_MS + random % UPLINK_REPLACED_MS;
+    }
+
+    /* seconds are coarse for thousands who were told the same */
+    if (uplink->told_s >= 0) {
+        return (int64_t) uplink->told_s * 1000 + random % 1000;
     }
 
     if (code == UPLINK_CLOSE_RESTART && uplink->failures == 1) {
@@ -293,6 +299,7 @@ static void
 uplink_connect(uplink_t *uplink)
 {
     uplink_drop(uplink);
+    uplink->told_s = -1;
     uplink_set_state(uplink, UPLINK_CONNECTING);
 
     uplink->token =
@@ -328,13 +335,24 @@ uplink_start(uplink_t *uplink)
 
 
 void
+uplink_told(uplink_t *uplink, json_int_t seconds)
+{
+    if (seconds >= 0) {
+        uplink->told_s =
+            seconds < UPLINK_TOLD_MAX ? (int) seconds : UPLINK_TOLD_MAX;
+    }
+}
+
+
+void
 uplink_nudge(uplink_t *uplink)
 {
     if (uplink->state == UPLINK_CONNECTED) {
         uplink_endpoints(uplink);
 
     } else if (uplink->state == UPLINK_WAITING &&
-               uplink->last_code != UPLINK_CLOSE_REPLACED) {
+               uplink->last_code != UPLINK_CLOSE_REPLACED &&
+               uplink->told_s < 0) {
         loop_timer_set(uplink->daemon->loop, &uplink->timer,
                        500 + daemon_random() % 500);
     }
@@ -396,6 +414,7 @@ uplink_create(daemon_t *daemon)
     }
 
     uplink->daemon = daemon;
+    uplink->told_s = -1;
     uplink->self.fn = uplink_self_again;
     uplink->self.arg = uplink;
     backoff_init(&uplink->backoff, UPLINK_FIRST_MS, UPLINK_CAP_MS);

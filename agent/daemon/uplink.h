@@ -33,6 +33,7 @@ struct uplink {
     unsigned failures;
     int64_t connected_at;
     unsigned last_code;
+    int told_s; /* when to come back, by the server's last word; -1: nothing */
     char session_id[DAEMON_ID_SIZE];
     char epoch[64];
     char problem[320];
@@ -50,6 +51,9 @@ void uplink_stop(uplink_t *uplink, uplink_state_t state, const char *why);
 
 /* The connection is lost, or of no use: begins again after a while. */
 void uplink_lost(uplink_t *uplink, unsigned code, const char *why);
+
+/* The server is about to end the connection: come back after so long. */
+void uplink_told(uplink_t *uplink, json_int_t seconds);
 
 /* This machine's addresses changed: tell, or try again sooner. */
 void uplink_nudge(uplink_t *uplink);

@@ -67,6 +67,28 @@ for my $case ([ 1012, 'the server restarts' ], [ 4008, 'too slow' ], [ 1011, 'an
     };
 }
 
+subtest 'the server restarts, and says when to come back' => sub {
+    for my $case ([ 2, 2000 ], [ 0, 0 ]) {
+        my ($seconds, $least) = @$case;
+        afresh();
+        my $before = () = waits();
+        $plane->clear;
+        $plane->send({ type => 'error', data => { type => 'about:blank', title => 'x',
+            status => 503, code => 'server_restart', detail => 'Come back.',
+            retry_after => $seconds } });
+        $plane->drop(1012);
+        ok told(), 'comes back';
+        my $wait = (waits())[$before];
+        ok $wait >= $least && $wait < $least + 1000, "told $seconds s: waits $wait ms";
+        # what was told holds once
+        $before = () = waits();
+        $plane->clear;
+        $plane->drop;
+        ok told(), 'comes back another time';
+        cmp_ok +(waits())[$before], '<', 60_000, 'by its own measure';
+    }
+};
+
 subtest 'closed with 4001: the token is refused' => sub {
     afresh();
     $plane->clear;
