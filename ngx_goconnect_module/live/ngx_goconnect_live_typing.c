@@ -293,6 +293,27 @@ ngx_goconnect_typing_add(ngx_goconnect_topic_t *topic, gc_slice_t tenant,
 }
 
 
+/* it goes into a frame as it is */
+static ngx_uint_t
+ngx_goconnect_typing_name(gc_slice_t data, gc_slice_t *name)
+{
+    size_t i;
+
+    if (!gc_json_find_plain(data, "username", name) ||
+        name->len > NGX_GOCONNECT_TYPING_NAME) {
+        return 0;
+    }
+
+    for (i = 0; i < name->len; i++) {
+        if (name->data[i] <= ' ' || name->data[i] > '~') {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 void
 ngx_goconnect_typing_incoming(gc_slice_t text)
 {
@@ -302,8 +323,7 @@ ngx_goconnect_typing_incoming(gc_slice_t text)
     if (!gc_json_find(text, "data", &data) ||
         !ngx_goconnect_typing_id(data, "tenant_id", &tenant) ||
         !ngx_goconnect_typing_id(data, "user_id", &user) ||
-        !gc_json_find_plain(data, "username", &name) ||
-        name.len > NGX_GOCONNECT_TYPING_NAME) {
+        !ngx_goconnect_typing_name(data, &name)) {
         return;
     }
 

@@ -5,10 +5,23 @@ use warnings;
 use utf8;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use GoConnect::Contract;
 use GoConnect::Server;
 use GoConnect::World;
 use Mojo::JSON qw(encode_json);
 use Test::More;
+
+# every frame that any socket gets
+my @wrong;
+{
+    no warnings 'redefine';
+    my $decode = \&GoConnect::WS::decode_json;
+    *GoConnect::WS::decode_json = sub {
+        my $frame = $decode->($_[0]);
+        push @wrong, map { "$frame->{type}: $_" } GoConnect::Contract::check_frame($frame);
+        return $frame;
+    };
+}
 
 my $s = GoConnect::Server->start(workers => 2);
 my $w = GoConnect::World->new($s, excluded => 1);
@@ -259,6 +272,7 @@ $s->sql("NOTIFY goconnect, '$_'") for map { encode_json($_) }
     { bus => 'typing' }, { bus => 'typing', data => [] }, { bus => 'typing', data => { tenant_id => 'x' } },
     { bus => 'typing', data => { tenant_id => $home->{tenant}, user_id => $id{member}, username => 'x' x 65 } },
     { bus => 'typing', data => { tenant_id => $home->{tenant}, user_id => $id{member}, username => "a\"b" } },
+    { bus => 'typing', data => { tenant_id => $home->{tenant}, user_id => $id{member}, username => "a b" } },
     { bus => 'typing', data => { tenant_id => $unknown, user_id => $id{member}, username => 'x' } };
 is $_->ask('ping')->{type}, 'ok', 'nonsense on the bus' for @ws;
 
@@ -298,5 +312,6 @@ $w->must(204, 'networks_leave', as => 'moderator', path => [ $home->{network} ])
 is_deeply [ keys %{ { marks('moderator') } } ], [ $home->{tenant} ], 'who leaves a network leaves its mark';
 
 $_->close for @open;
+is_deeply \@wrong, [], 'every frame was of its schema';
 $s->stop;
 done_testing;

@@ -6,10 +6,23 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use GoConnect::Cluster;
+use GoConnect::Contract;
 use GoConnect::Server;
 use GoConnect::World;
 use Mojo::JSON qw(encode_json);
 use Test::More;
+
+# every frame that any socket gets
+my @wrong;
+{
+    no warnings 'redefine';
+    my $decode = \&GoConnect::WS::decode_json;
+    *GoConnect::WS::decode_json = sub {
+        my $frame = $decode->($_[0]);
+        push @wrong, map { "$frame->{type}: $_" } GoConnect::Contract::check_frame($frame);
+        return $frame;
+    };
+}
 
 my $s = GoConnect::Server->start(workers => 2);
 my $w = GoConnect::World->new($s, excluded => 1);
@@ -322,5 +335,6 @@ is $s->ws(ticket => $ticket)->closed, 4001, 'a ticket of what is gone since';
 delete $socket{'member device'};
 
 $_->close for values %socket, $witness;
+is_deeply \@wrong, [], 'every frame was of its schema';
 $s->stop;
 done_testing;

@@ -105,6 +105,26 @@ sub check_request {
     return map { "$_" } _validator('', { '$ref' => '#/components/schemas/Problem' })->validate($json);
 }
 
+my %FRAME;       # type => the name of its data's schema
+
+# What is wrong with a frame of the WebSocket: its data is of the schema that
+# says so, a problem, or a read mark; of others only the envelope is looked at.
+sub check_frame {
+    my ($frame) = @_;
+    if (!%FRAME) {
+        my $schemas = api()->{components}{schemas};
+        %FRAME = (error => 'Problem', read_mark => 'ReadMark');
+        for my $name (keys %$schemas) {
+            $FRAME{$1} = $name
+                if ($schemas->{$name}{description} // '') =~ /^The data of a WebSocket frame `(\w+)`/;
+        }
+    }
+    my @wrong = map { "a member `$_`" } grep { !/^(?:type|data|topic|seq|id)\z/ } sort keys %$frame;
+    push @wrong, 'no data' if ref $frame->{data} ne 'HASH';
+    my $schema = $FRAME{ $frame->{type} } or return @wrong;
+    return @wrong, map { "$_" } _validator('', { '$ref' => "#/components/schemas/$schema" })->validate($frame->{data});
+}
+
 sub check {
     my ($route, $status, $json, $tx) = @_;
     my $operation = operation(@$route{qw(method path)}) or return "no operation for $route->{name}";
