@@ -11,7 +11,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $redis = GoConnect::Redis->start(user => 'goconnect', password => 'a-secret-of-20-bytes',
-    rules => 'resetchannels &goconnect:* -@all +auth +select +subscribe +publish +ping');
+    rules => 'resetchannels &goconnect:* -@all +auth +select +publish +subscribe');
 
 for my $back_end ([ 'LISTEN/NOTIFY', 'notify' ], [ 'Redis', $redis->bus ],
     [ 'Redis by a UNIX socket', undef ]) {
