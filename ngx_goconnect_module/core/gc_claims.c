@@ -25,9 +25,12 @@ gc_claims_check(const gc_claims_t *claims, const char *issuer, int64_t now)
         return GC_CLAIMS_SUBJECT;
     }
 
-    /* RFC 7519, section 4.1.4: a small leeway for clock skew */
+    /*
+     * RFC 7519, section 4.1.4: a leeway for clock skew.  A new token must be
+     * good at every node at once, or who has just come in is sent away again.
+     */
 
-    if (claims->issued > now + GC_CLAIMS_LEEWAY) {
+    if (claims->issued > now + GC_CLAIMS_AHEAD) {
         return GC_CLAIMS_EARLY;
     }
 

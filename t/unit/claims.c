@@ -95,8 +95,8 @@ Test(claims, times_with_a_small_leeway)
     cr_assert_eq(check(&claims), GC_CLAIMS_EXPIRED);
 
     claims = good();
-    claims.issued = NOW + GC_CLAIMS_LEEWAY;
+    claims.issued = NOW + GC_CLAIMS_AHEAD;
     cr_assert_eq(check(&claims), GC_CLAIMS_OK);
-    claims.issued = NOW + GC_CLAIMS_LEEWAY + 1;
+    claims.issued = NOW + GC_CLAIMS_AHEAD + 1;
     cr_assert_eq(check(&claims), GC_CLAIMS_EARLY);
 }
