@@ -99,7 +99,7 @@ test: ## run all suites, or SUITE="name ..."
 	@SUITE='$(SUITE)' SAN='$(SAN)' VALGRIND='$(VALGRIND)' FULL='$(FULL)' exec t/run
 
 soak: ## break nodes, database and connections under load, in full; SEED=N again
-	@SUITE=soak FILE='$(FILE)' SEED='$(SEED)' FULL=1 exec t/run
+	@SUITE='soak cluster' FILE='$(FILE)' SEED='$(SEED)' FULL=1 exec t/run
 
 seed: ## fill the database of a running `make run`; SCALE=1 is a million messages
 	@SCALE='$(SCALE)' RUN='$(RUN)' DATABASE='$(DATABASE)' exec scripts/seed
