@@ -52,7 +52,10 @@ ngx_goconnect_ahead_clear(ngx_goconnect_fanout_t *f)
 }
 
 
-/* tells the topic's sockets to fetch afresh; seq is what they are at then */
+/*
+ * Tells the topic's sockets to fetch afresh; seq is what they are at then.  Who
+ * subscribed meanwhile, and was told more than that, has missed nothing.
+ */
 static void
 ngx_goconnect_topic_resync(ngx_goconnect_topic_t *topic, int64_t seq,
                            const char *reason)
@@ -75,7 +78,7 @@ ngx_goconnect_topic_resync(ngx_goconnect_topic_t *topic, int64_t seq,
         return;
     }
 
-    ngx_goconnect_fanout_add(topic, frame, 0);
+    ngx_goconnect_fanout_add(topic, frame, seq);
     ngx_goconnect_ws_frame_unref(frame);
 }
 

@@ -161,6 +161,21 @@ for my $ws (@ws) {
 }
 $seq += 3;
 
+# a hole that nothing fills: who was there has to fetch afresh, who came later
+# and was told more has missed nothing, and is not sent back
+$s->sql("BEGIN; SELECT api_1._publish(array_agg(api_1._event('$topic', 'member', '{}'::json))) "
+    . "FROM generate_series(1, 5); DELETE FROM goconnect.events WHERE topic = '$topic' AND seq <= $seq + 3; COMMIT");
+my ($newest) = socket_of($ada->{token}, undef);
+for my $ws (@ws) {
+    is $ws->expect('resync')->{seq}, $seq + 3, 'a hole that nothing fills: resync';
+    is join(' ', map { $ws->expect('member')->{seq} } 1, 2), join(' ', $seq + 4, $seq + 5), 'and on from there';
+}
+say_it('behind the hole');
+$seq += 6;
+is $_->expect('chat_message')->{seq}, $seq, 'live again' for @ws, $newest;
+is scalar(grep { $_->{type} eq 'resync' } $newest->frames), 0, 'who came later is not sent back';
+$newest->close;
+
 # bells that lie, repeat and come out of order change nothing
 my $forged = encode_json({ type => 'chat_message', topic => $topic, seq => $seq, data => {} });
 $s->sql("NOTIFY goconnect, '$_'")

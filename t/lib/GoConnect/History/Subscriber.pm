@@ -202,6 +202,8 @@ sub _netmap {
 
 sub _delta {
     my ($self, $topic, $data) = @_;
+    # what comes before the map that it has asked for changes another one
+    return if $self->{lacks}{$topic};
     my $map = $self->{map}{$topic};
     $self->_note('delta', topic => $topic, version => $data->{version}, base => $data->{base_version},
         known => $map && $map->{version});
@@ -239,6 +241,7 @@ sub _resync {
     }
     $self->_note('fetch', topic => $topic, items => \@item);
     $self->{at}{$topic} = $seq;
+    $self->{lacks}{$topic} = 1 if $self->{device} && $reason ne 'map';
     # a map was asked for already, or is what brought it here
     return if !$self->{device} || $reason eq 'epoch' || $reason eq 'map';
     $self->{void}{$topic} = \1;
