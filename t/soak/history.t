@@ -16,7 +16,8 @@ my $full = $ENV{GOCONNECT_FULL};
 my $seed = $ENV{SEED} || time % 100000;
 diag("SEED=$seed repeats this");
 
-my $nodes = GoConnect::Nodes->start(workers => 2, cluster => 'own', fsync => 1,
+# a killed process loses nothing that it wrote; fsync makes only recovery longer
+my $nodes = GoConnect::Nodes->start(workers => 2, cluster => 'own', fsync => $full,
     bus => $ENV{GOCONNECT_BUS});
 my @node = $nodes->all;
 $nodes->allow(@GoConnect::History::Faults::PROVOKED);
