@@ -9,8 +9,8 @@
 
 
 #define GC_CLAIMS_AUDIENCE "goconnect"
-#define GC_CLAIMS_LEEWAY 5 /* seconds that a token is good for after its end */
-#define GC_CLAIMS_AHEAD 60 /* seconds that another node's clock may be ahead */
+#define GC_CLAIMS_LEEWAY 5 /* seconds that a token outlives its end */
+#define GC_CLAIMS_AHEAD 60 /* seconds that another clock may be ahead */
 
 
 /* strings are NUL-terminated; NULL: the token has no such claim */
