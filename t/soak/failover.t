@@ -107,15 +107,7 @@ is_deeply $result->{violations}, [], 'nothing acknowledged is lost, and who foll
 my $f = $result->{figures};
 is $f->{epochs}, 4 * $failovers, 'every client heard of every epoch';
 cmp_ok $f->{resyncs}, '>=', $f->{epochs}, 'and fetched afresh';
-diag(sprintf '%d ops (%d acknowledged, %d unknown, %d failed; %d were tried again), %d events seen in '
-    . '%d connections, %d resyncs, %d twice', @$f{qw(ops ok)}, map({ $_ // 0 } @$f{qw(unknown failed retried)}),
-    @$f{qw(events connections resyncs duplicates)});
-for my $what ([ catch_up => 'from connecting to being in step' ], [ outage => 'from the loss to being in step' ],
-    [ lag => 'from acknowledged to seen' ]) {
-    my $v = $f->{ $what->[0] };
-    diag(sprintf '%s: %d, p50 %.3f s, p99 %.3f s, at most %.3f s', $what->[1], $v->{n},
-        map { $_ // 0 } @$v{qw(p50 p99 max)});
-}
+diag($run->tell($result));
 cmp_ok $f->{ok}, '>', 0.9 * $f->{ops}, 'most of what was asked for was done';
 
 $nodes->stop;

@@ -26,6 +26,12 @@ my %DO = (
     'leave one behind'  => sub { $_[0]->_leave_behind },
 );
 
+# With Redis as the bus also these.
+my %BUS = (
+    'kill the bus'      => sub { $_[0]->_kill_bus },
+    'freeze the bus'    => sub { $_[0]->_freeze($_[0]{redis}{pid}) },
+);
+
 # What these provoke in a node's log.
 our @PROVOKED = (
     qr/\[alert\].*worker process \d+ exited on signal 9/,
@@ -33,10 +39,14 @@ our @PROVOKED = (
     qr/\[(?:warn|error)\].*goconnect: .*(?:database|bus|LISTEN|listening)/,
 );
 
-# nodes [GoConnect::Server], run; kinds => [...] to strike with only these
+# nodes [GoConnect::Server], run, redis (GoConnect::Redis, if it is the bus);
+# kinds => [...] to strike with only these, and what a bus of its own adds
 sub new {
     my ($class, %opt) = @_;
-    return bless { kinds => [ sort keys %DO ], deck => [], %opt }, $class;
+    my $self = bless { kinds => [ sort keys %DO ], deck => [], %opt }, $class;
+    $self->{do} = { %DO, $opt{redis} ? %BUS : () };
+    push @{ $self->{kinds} }, sort keys %BUS if $opt{redis};
+    return $self;
 }
 
 # Each kind comes once before any comes again, now and then two at once; the
@@ -47,7 +57,7 @@ sub strike {
     do {
         $self->{deck} = [ shuffle @{ $self->{kinds} } ] if !@{ $self->{deck} };
         push @struck, shift @{ $self->{deck} };
-        $DO{ $struck[-1] }->($self);
+        $self->{do}{ $struck[-1] }->($self);
     } while (rand() < 0.2);
     return @struck;
 }
@@ -112,10 +122,19 @@ sub _backend {
 sub _deafen {
     my ($self) = @_;
     my $node = $self->{nodes}[0];
+    return $self->{redis}->command('CLIENT', 'KILL', 'TYPE', 'pubsub') if $self->{redis};
     eval {
         $node->sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
             . "WHERE datname = current_database() AND usename = 'goconnect' AND query ~ '^LISTEN|^SELECT 1\$'");
     };
+    return;
+}
+
+sub _kill_bus {
+    my ($self) = @_;
+    $self->{redis}->kill;
+    sleep rand;
+    $self->{redis}->up;
     return;
 }
 

@@ -282,6 +282,22 @@ sub finish {
     return $result;
 }
 
+# What came of it, in lines for a person.
+sub tell {
+    my ($self, $result) = @_;
+    my $f = $result->{figures};
+    my @line = sprintf '%d ops (%d acknowledged, %d unknown, %d failed; %d were tried again), %d events seen in '
+        . '%d connections, %d resyncs, %d seen twice (%.2f %%)', map({ $_ // 0 } @$f{qw(ops ok unknown failed
+        retried events connections resyncs duplicates)}), 100 * $f->{duplicate_share};
+    for my $what ([ catch_up => 'from connecting to being in step' ],
+        [ outage => 'from the loss to being in step' ], [ lag => 'from acknowledged to seen' ]) {
+        my $v = $f->{ $what->[0] };
+        push @line, sprintf '%s: %d, p50 %.3f s, p99 %.3f s, at most %.3f s', $what->[1], $v->{n},
+            map { $_ // 0 } @$v{qw(p50 p99 max)};
+    }
+    return join "\n", @line;
+}
+
 sub _end {
     my ($self) = @_;
     for my $pid (keys %{ $self->{pid} }) {
