@@ -100,7 +100,7 @@ SELECT api_1.networks_leave(:'admin', :'lan') \g /dev/null
 SELECT is(t.said(api_1.messages_update(:'admin', :'said', '{"content": "x"}')), '403 membership_required', 'an admin who has left reads, but does not edit');
 
 -- read marks
-SELECT is((api_1.tenant_read_mark_get(:'bob', :'acme')).body::jsonb - 'tenant_id', '{"network_id": null, "number": 0, "last_number": 1, "updated_at": null}'::jsonb, 'nothing is read at first');
+SELECT is((api_1.tenant_read_mark_get(:'bob', :'acme')).body::jsonb - 'tenant_id', '{"network_id": null, "number": 0, "last_number": 1, "unread": 1, "updated_at": null}'::jsonb, 'nothing is read at first');
 SELECT * FROM api_1.tenant_read_mark_set(:'bob', :'acme', '{"number": 1}') \gset r_
 SELECT is(:'r_body'::jsonb ->> 'number', '1', 'a mark');
 SELECT is(t.events(ROW(:r_status, NULL, NULL, NULL, :'r_events')::api_1.reply), 'read_mark@user', '... is told to the user');
@@ -110,11 +110,23 @@ SELECT is(t.said(api_1.tenant_read_mark_set(:'bob', :'acme', '{"number": 2}')), 
 SELECT is(t.said(api_1.tenant_read_mark_set(t.match(:'bob', '"0.1"'), :'acme', '{"number": 0}')), '412 precondition_failed', 'If-Match');
 SELECT is((api_1.tenant_read_mark_set(t.match(:'bob', '"1.1"'), :'acme', '{"number": 0}')).body::jsonb ->> 'number', '0', 'a mark may go back');
 SELECT is((api_1.tenant_read_mark_get(:'mod', :'acme')).body::jsonb ->> 'number', '0', 'another user''s is his own');
-SELECT is((api_1.network_read_mark_set(:'mod', :'lan', '{"number": 3}')).body::jsonb - 'updated_at', jsonb_build_object('tenant_id', :'acme', 'network_id', :'lan', 'number', 3, 'last_number', 6), 'a network''s channel');
+SELECT is((api_1.network_read_mark_set(:'mod', :'lan', '{"number": 3}')).body::jsonb - 'updated_at', jsonb_build_object('tenant_id', :'acme', 'network_id', :'lan', 'number', 3, 'last_number', 6, 'unread', 3), 'a network''s channel');
 SELECT is((api_1.network_read_mark_get(:'mod', :'lan')).body::jsonb ->> 'number', '3', '... stays');
+SELECT is((SELECT array_agg(x ->> 'unread' ORDER BY x ->> 'network_id' NULLS FIRST) FROM jsonb_array_elements((api_1.read_marks_list(:'mod')).body::jsonb -> 'items') x WHERE x ->> 'tenant_id' = :'acme' AND (x ->> 'network_id' = :'lan' OR x -> 'network_id' = 'null')), ARRAY['1', '3'], 'all marks at once');
+SELECT is((SELECT count(*) FROM jsonb_array_elements((api_1.read_marks_list(:'bob')).body::jsonb -> 'items') x WHERE x ->> 'network_id' = :'lan'), 0::bigint, '... none of where one has left');
+SELECT is(t.said(api_1.read_marks_list(:'desk')), '403 user_session_required', '... nor for a device');
 SELECT is(t.said(api_1.network_read_mark_get(:'bob', :'lan')), '404 not_found', '... not for who has left');
 SELECT is(t.said(api_1.network_read_mark_set(:'desk', :'lan', '{"number": 1}')), '403 user_session_required', '... nor for a device');
 SELECT is(t.said(api_1.tenant_read_mark_set(:'eve', :'acme', '{"number": 1}')), '404 not_found', '... nor for a stranger');
+
+-- typing: who may write may type
+SELECT is((api_1.ws_typing(:'bob', :'acme', NULL)).body::jsonb - 'username' - 'user_id', jsonb_build_object('tenant_id', :'acme', 'network_id', NULL), 'a member types in the tenant');
+SELECT is((api_1.ws_typing(:'mod', NULL, :'lan')).body::jsonb ->> 'tenant_id', :'acme', '... and where he has joined');
+SELECT is((api_1.ws_typing(:'mod', NULL, :'lan')).events::text, NULL, '... which is no event');
+SELECT is(t.said(api_1.ws_typing(:'desk', :'acme', NULL)), '403 user_session_required', '... a device not in the tenant');
+SELECT is(t.said(api_1.ws_typing(:'admin', NULL, :'lan')), '403 membership_required', '... an admin who only reads not');
+SELECT is(t.said(api_1.ws_typing(:'bob', NULL, :'lan')), '404 not_found', '... nor who has left');
+SELECT is(t.said(api_1.ws_typing(:'eve', :'acme', NULL)), '404 not_found', '... nor a stranger');
 
 SELECT * FROM finish();
 ROLLBACK;
