@@ -121,7 +121,7 @@ ngx_goconnect_ws_free(ngx_goconnect_ws_t *ws)
         ngx_http_run_posted_requests(c);
 
     } else {
-        ngx_http_close_connection(c);
+        ngx_goconnect_ws_close_connection(ws);
     }
 
     ngx_free(ws);

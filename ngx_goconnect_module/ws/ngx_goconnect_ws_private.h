@@ -19,6 +19,7 @@ typedef enum {
 
 
 typedef struct ngx_goconnect_ws_node_s ngx_goconnect_ws_node_t;
+typedef struct ngx_goconnect_ws_kept_s ngx_goconnect_ws_kept_t;
 
 struct ngx_goconnect_ws_node_s {
     ngx_goconnect_ws_node_t *next;
@@ -32,7 +33,8 @@ struct ngx_goconnect_ws_s {
     ngx_http_request_t *request; /* UPGRADING only */
     ngx_goconnect_ws_t **slot;   /* of the request's cleanup, as long */
     const ngx_goconnect_ws_handlers_t *handlers;
-    void *data; /* the handlers' */
+    void *data;                    /* the handlers' */
+    ngx_goconnect_ws_kept_t *kept; /* NULL: the connection has its pool */
 
     u_char *message; /* of several pieces, so far */
     uint32_t message_len;
@@ -74,6 +76,12 @@ void ngx_goconnect_ws_reap_now(void);
 
 /* the connection is ws' alone; `data` is what was read behind the request */
 void ngx_goconnect_ws_start(ngx_goconnect_ws_t *ws, u_char *data, size_t len);
+
+/* frees what only HTTP needs; the request is gone */
+void ngx_goconnect_ws_slim(ngx_goconnect_ws_t *ws, ngx_http_connection_t *hc);
+
+/* of a socket that was slimmed */
+void ngx_goconnect_ws_close_connection(ngx_goconnect_ws_t *ws);
 
 /* control frames */
 void ngx_goconnect_ws_send_control(ngx_goconnect_ws_t *ws, unsigned opcode,

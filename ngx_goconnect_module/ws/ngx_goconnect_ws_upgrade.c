@@ -412,39 +412,6 @@ ngx_goconnect_ws_upgrade(ngx_http_request_t *r,
 }
 
 
-/* what HTTP keeps for a connection's next request; there will be none */
-static void
-ngx_goconnect_ws_free_buffers(ngx_connection_t *c, ngx_http_connection_t *hc)
-{
-    ngx_chain_t *cl;
-
-    for (cl = hc->busy; cl; cl = cl->next) {
-        ngx_pfree(c->pool, cl->buf->start);
-    }
-
-    for (cl = hc->free; cl; cl = cl->next) {
-        ngx_pfree(c->pool, cl->buf->start);
-    }
-
-    hc->busy = NULL;
-    hc->free = NULL;
-    hc->nbusy = 0;
-
-    if (c->buffer && ngx_pfree(c->pool, c->buffer->start) == NGX_OK) {
-        c->buffer->start = NULL;
-        c->buffer->pos = NULL;
-        c->buffer->last = NULL;
-        c->buffer->end = NULL;
-    }
-
-#if (NGX_HTTP_SSL)
-    if (c->ssl) {
-        ngx_ssl_free_buffer(c);
-    }
-#endif
-}
-
-
 /* frames that came in one packet with the request; they outlive it */
 static ngx_int_t
 ngx_goconnect_ws_rest(ngx_http_request_t *r, ngx_str_t *rest)
@@ -502,7 +469,7 @@ ngx_goconnect_ws_detach(ngx_goconnect_ws_t *ws)
     ngx_http_free_request(r, 0);
     c->destroyed = 0; /* ngx_http_free_request() has set it */
 
-    ngx_goconnect_ws_free_buffers(c, hc);
+    ngx_goconnect_ws_slim(ws, hc);
     ngx_tcp_nodelay(c);
 
     ngx_goconnect_ws_start(ws, rest.data, rest.len);
