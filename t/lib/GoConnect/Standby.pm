@@ -129,6 +129,21 @@ sub thaw {
     return $self;
 }
 
+# Commits do not wait for the standby any more, and nothing more reaches it.
+sub cut_off {
+    my ($self) = @_;
+    my $primary = $self->{primary};
+    _append($primary, "synchronous_standby_names = ''\n");
+    $primary->sql('postgres', 'SELECT pg_reload_conf()');
+    my $end = time + 30;
+    while ($primary->sql('postgres', 'SHOW synchronous_standby_names') ne '') {
+        croak 'the primary does not hear' if time > $end;
+        sleep 0.01;
+    }
+    kill 'STOP', split /\n/, $primary->sql('postgres', 'SELECT pid FROM pg_stat_replication');
+    return $self;
+}
+
 sub destroy {
     my ($self) = @_;
     return if $self->{owner} != $$;
