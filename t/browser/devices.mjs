@@ -79,7 +79,14 @@ test('a device appears, goes on line and off, and everybody sees it', async (t) 
     await bob.page.getByText('No device yet').waitFor();
   });
 
-  await ada.close();
+  await t.test('who closes the window is off line for the others', async () => {
+    await bob.page.getByRole('tab', { name: 'Members' }).click();
+    await bob.page.locator('.person.online', { hasText: ada.username }).waitFor();
+    await ada.close();
+    await bob.page.locator('.person.offline', { hasText: ada.username }).waitFor();
+    await bob.page.locator('.person.online', { hasText: bob.username }).waitFor();
+  });
+
   await bob.close();
 });
 
