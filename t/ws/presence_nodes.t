@@ -84,7 +84,7 @@ sub all_told {
 come($one);
 ok all_told('online'), 'devices and their user are told of';
 
-# ------------------------------------------------------------------- a reload
+# ------------------------------------------------- a reload, and killed workers
 
 for (1 .. ($full ? 5 : 1)) {
     $one->reload;
@@ -92,18 +92,12 @@ for (1 .. ($full ? 5 : 1)) {
     $_->{ws}->closed(60) for @box;
     come($one);
 }
-here(scalar @box);
-marker($two);
-is words($watch, @id), '', 'a reload is told to nobody';
-
-# ------------------------------------------------------------- a killed worker
-
 $one->kill_worker for 1, 2;
 $_->{ws}->closed(60) for @box;
 come($one);
 here(scalar @box);
 marker($two);
-is words($watch, @id), '', 'a killed worker neither, when they come back';
+is words($watch, @id), '', 'neither a reload nor killed workers are told to anybody';
 
 # --------------------------------------------------------------- a killed node
 

@@ -7,19 +7,22 @@ package GoConnect::Presence;
 
 use strict;
 use warnings;
+use Carp qw(croak);
 use Exporter qw(import);
+use GoConnect::Contract;
 
 our @EXPORT = qw(told words states);
 
-# The states in a frame: ([id, status], ...).
+# The states in a frame, which has to be of its schema: ([id, status], ...).
 sub states {
     my ($frame) = @_;
+    return if $frame->{type} !~ /^(?:presence|peer_status)\z/;
+    my @wrong = GoConnect::Contract::check_frame($frame);
+    croak "$frame->{type}: @wrong" if @wrong;
     my $data = $frame->{data};
     return map { [ $_->{user_id}, $_->{status} ] } @{ $data->{users} // [$data] }
         if $frame->{type} eq 'presence';
-    return map { [ $_->{peer_id}, $_->{status} ] } @{ $data->{peers} // [$data] }
-        if $frame->{type} eq 'peer_status';
-    return;
+    return map { [ $_->{peer_id}, $_->{status} ] } @{ $data->{peers} // [$data] };
 }
 
 # The frame that says so of a user or a peer, once it has come: a minute guards
