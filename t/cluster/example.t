@@ -113,6 +113,27 @@ sub stand_still {
     return;
 }
 
+# PostgreSQL alone dies: Patroni starts it where it is, and all is as it was.
+sub recover {
+    my $primary = $x->primary;
+    $x->kill_postgres($primary);
+    $x->await_primary($primary);
+    $x->await_standby;
+    $epoch{ epoch() }++;
+    return;
+}
+
+# The standby dies: commits wait until Patroni lets go of it, then go on.
+sub alone {
+    my $standby = other($x->primary);
+    $x->crash($standby);
+    $x->await('commits without a standby', sub {
+        return ($client->api(PATCH => '/v1/users/me', { email => 'ada@example.org' }, token => $ada->{token}))[0] == 200;
+    });
+    $x->up('patroni', $standby)->await_standby;
+    return;
+}
+
 sub restart { my (@job) = @_; $x->down(@job, 'KILL'); $x->up(@job); return }
 
 my @fault = (
@@ -122,7 +143,8 @@ my @fault = (
     [ 'the primary is killed' => \&crash ],
 );
 splice @fault, 1, 0, [ 'Redis is killed' => sub { restart('redis', 'three') } ] if $x->has_redis;
-push @fault, [ 'the primary is cut off' => \&cut_off ], [ 'the primary stands still' => \&stand_still ],
+push @fault, [ 'the database of the primary alone is killed' => \&recover ], [ 'the standby is killed' => \&alone ],
+    [ 'the primary is cut off' => \&cut_off ], [ 'the primary stands still' => \&stand_still ],
     [ 'a switchover' => \&switchover ], [ 'the other node is updated' => sub { update_node('two') } ],
     [ 'a switchover back' => \&switchover ] if $full;
 

@@ -14,7 +14,6 @@ package GoConnect::Example;
 use strict;
 use warnings;
 use Carp qw(croak);
-use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use GoConnect::Cluster;
 use GoConnect::Lab;
@@ -25,12 +24,11 @@ use Mojo::UserAgent;
 use POSIX qw(:sys_wait_h);
 use Scalar::Util qw(weaken);
 use Time::HiRes qw(sleep time);
+use parent 'GoConnect::Example::Files';
 
-our $ROOT  = $GoConnect::Cluster::ROOT;
-our $BUILD = $GoConnect::Cluster::BUILD;
-our $WAIT  = 180;    # seconds, only so that nothing hangs for ever
+our $ROOT = $GoConnect::Cluster::ROOT;
+our $WAIT = 180;    # seconds, only so that nothing hangs for ever
 
-my @MACHINE = qw(one two three);
 my @started;
 
 sub start {
@@ -42,7 +40,7 @@ sub start {
     }, $class;
     weaken($started[@started] = $self);
     my $lab = $self->{lab} = GoConnect::Lab->new;
-    for my $machine (@MACHINE) {
+    for my $machine ($self->machines) {
         $self->{host}{$machine} = $lab->host($machine, $machine eq 'one' ? () : (with => 'one'));
     }
     $lab->enter;
@@ -67,99 +65,6 @@ sub _random { return join '', map { sprintf '%08x', rand 2**32 } 1 .. 4 }
 sub dir { $_[0]{dir} }
 sub address { my ($self, $machine) = @_; return $self->{host}{$machine}->address }
 
-# ------------------------------------------------------------------- the files
-
-# A file of conf/cluster/ as a person fills it in for a machine.
-sub text {
-    my ($self, $name, $machine) = @_;
-    open my $fh, '<', "$ROOT/conf/cluster/$name" or croak "$name: $!";
-    my $text = do { local $/; <$fh> };
-    my $at = $self->address($machine);
-    $text =~ s/\b([A-Z]+)-PASSWORD\b/$self->{password}{$1} \/\/ croak "no password $1"/ge;
-    $text =~ s/\bNAME\b/$machine/g;
-    $text =~ s/\bADDRESS\b/$at/g;
-    $text =~ s/\bTOKEN\b/$self->{password}{TOKEN}/g;
-    $text =~ s/\b10\.77\.0\.([123])\b/$self->address($MACHINE[$1 - 1])/ge;
-    $text =~ s/127\.0\.0\.1:8080/$at:8080/g;
-    $text =~ s/GOCONNECT\.EXAMPLE\.ORG/localhost/g;
-    # what a machine for tests may not let anybody have
-    $text =~ s/^(\s*(?:maxconn|worker_rlimit_nofile|worker_connections)) \d+/$1 2000/mg;
-    $text =~ s{/usr/lib/nginx/modules}{$BUILD/nginx};
-    $text =~ s{/usr/local/share/goconnect/html}{$ROOT/html}g;
-    $text =~ s{(?<![\w./])/(?=(?:var|run|dev|etc/(?:goconnect|haproxy|redis))/)}{$self->{dir}/$machine/}g;
-    return $text;
-}
-
-# Lays a file down; by default for its owner alone.
-sub _put {
-    my ($self, $path, $text, $user, $mode) = @_;
-    open my $fh, '>', $path or croak "$path: $!";
-    chmod $mode // 0600, $fh;
-    print $fh $text;
-    close $fh or croak "$path: $!";
-    _own($user, $path);
-    return;
-}
-
-sub _own {
-    my ($user, @path) = @_;
-    my ($uid, $gid) = (getpwnam $user)[2, 3];
-    croak "there is no user $user: run make deps" if !defined $uid;
-    chown $uid, $gid, @path;
-    return;
-}
-
-sub _folders {
-    my ($self) = @_;
-    for my $machine (@MACHINE) {
-        my $at = "$self->{dir}/$machine";
-        make_path(map { "$at/$_" } qw(var/lib/etcd var/lib/postgresql/15 run/postgresql var/log
-            etc/patroni etc/goconnect etc/redis etc/haproxy var/lib/redis run/haproxy var/log/goconnect
-            var/lib/goconnect-server run/goconnect-server run/credentials/goconnect-server.service));
-        _own('etcd', "$at/var/lib/etcd");
-        chmod 0700, "$at/var/lib/etcd";
-        _own('postgres', map { "$at/$_" } qw(var/lib/postgresql var/lib/postgresql/15 run/postgresql));
-        _own('redis', "$at/var/lib/redis");
-        $self->_put("$at/etc/etcd", $self->text('etcd.default', $machine), 'root');
-        $self->_node($machine) if $machine ne 'three';
-    }
-    my $at = "$self->{dir}/three";
-    $self->_put("$at/etc/redis/redis.conf", $self->text('redis.conf', 'three'), 'redis');
-    $self->_put("$at/etc/haproxy/haproxy.cfg", $self->text('haproxy.cfg', 'three'), 'root');
-    return;
-}
-
-# What a node has, and its database.
-sub _node {
-    my ($self, $machine) = @_;
-    my $at = "$self->{dir}/$machine";
-    my $tls = "$self->{dir}/tls";
-    $self->_put("$at/etc/patroni/config.yml", $self->text('patroni.yml', $machine), 'postgres');
-    if (!-e "$tls.key") {
-        my $said = `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 \\
-            -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout $tls.key -out $tls.crt 2>&1`;
-        croak "openssl: $said" if $?;
-        $self->{keys} = GoConnect::Server::make_keys();
-    }
-    my $user = _node_user();
-    system 'cp', "$tls.key", "$tls.crt", "$at/run/credentials/goconnect-server.service/";
-    chmod 0644, glob "$at/run/credentials/goconnect-server.service/*";
-    $self->_put("$at/etc/goconnect/keys", $self->{keys}, $user);
-    $self->_put("$at/etc/goconnect/pgpass", "*:5432:goconnect:goconnect:$self->{password}{GOCONNECT}\n", $user);
-    $self->_put("$at/etc/goconnect/bus-password", "$self->{password}{BUS}\n", $user);
-    for my $name (qw(log.conf locations.conf)) {
-        system 'cp', "$ROOT/conf/$name", "$at/etc/goconnect/$name";
-    }
-    $self->_put("$at/etc/goconnect/nginx.conf", $self->text('nginx.conf', $machine), $user);
-    _own($user, map { "$at/$_" } qw(etc/goconnect run/goconnect-server var/log/goconnect var/lib/goconnect-server));
-    return;
-}
-
-# Is Redis the bus of the nodes?
-sub has_redis { return $_[0]->text('nginx.conf', 'one') =~ /^\s*goconnect_bus redis:/m }
-
-sub _node_user { return GoConnect::Server::worker_user() =~ /www-data/ ? 'www-data' : 'root' }
-
 # ---------------------------------------------------------------- the processes
 
 # As the units start them, under their users.
@@ -174,7 +79,7 @@ sub _command {
         if $kind eq 'redis';
     return ('setpriv', '--pdeathsig', 'TERM', '--', 'haproxy', '-W', '-f', "$at/etc/haproxy/haproxy.cfg")
         if $kind eq 'haproxy';
-    my $user = _node_user();
+    my $user = $self->node_user;
     my $group = getgrgid((getpwnam $user)[3]);
     # the capability of the unit; the folder may be below somebody's home
     my @cap = map { ("--inh-caps=+$_", "--ambient-caps=+$_") } 'net_bind_service';
@@ -251,6 +156,17 @@ sub crash {
     my @all = map { ($_, _below($_)) } $job->{pid}, $postmaster // ();
     kill 'KILL', @all;
     waitpid $job->{pid}, 0;
+    $self->_await("the end of the database of $machine", sub { !grep { _runs($_) } @all });
+    return $self;
+}
+
+# kill -9 of PostgreSQL, not of Patroni; waits until all of it is gone.
+sub kill_postgres {
+    my ($self, $machine) = @_;
+    my $postmaster = $self->_postmaster($machine) or croak "no database on $machine";
+    kill 'STOP', $postmaster;
+    my @all = ($postmaster, _below($postmaster));
+    kill 'KILL', @all;
     $self->_await("the end of the database of $machine", sub { !grep { _runs($_) } @all });
     return $self;
 }
