@@ -318,6 +318,20 @@ ngx_goconnect_ws_ping_event(ngx_goconnect_ws_t *ws, gc_ws_event_t *event)
 }
 
 
+/* pings cost an answer each, and no other limit holds for them */
+static ngx_int_t
+ngx_goconnect_ws_control_event(ngx_goconnect_ws_t *ws, gc_ws_event_t *event)
+{
+    if (!event->last || ++ws->controls <= NGX_GOCONNECT_WS_CONTROL_MAX) {
+        return NGX_OK;
+    }
+
+    ngx_goconnect_ws_fail(ws, GC_WS_CLOSE_POLICY, "too many control frames");
+
+    return NGX_ERROR;
+}
+
+
 static void
 ngx_goconnect_ws_close_event(ngx_goconnect_ws_t *ws, gc_ws_event_t *event)
 {
@@ -358,12 +372,14 @@ ngx_goconnect_ws_input(ngx_goconnect_ws_t *ws, u_char *data, size_t len)
             break;
 
         case GC_WS_PING:
-            if (ws->state == NGX_GOCONNECT_WS_OPEN) {
+            if (ws->state == NGX_GOCONNECT_WS_OPEN &&
+                ngx_goconnect_ws_control_event(ws, &event) == NGX_OK) {
                 ngx_goconnect_ws_ping_event(ws, &event);
             }
             break;
 
         case GC_WS_PONG:
+            (void) ngx_goconnect_ws_control_event(ws, &event);
             break;
 
         case GC_WS_CLOSE:

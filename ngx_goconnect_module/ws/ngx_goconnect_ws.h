@@ -21,8 +21,11 @@
 
 #define NGX_GOCONNECT_WS_MESSAGE_MAX 65536
 #define NGX_GOCONNECT_WS_QUEUE_MAX (1024 * 1024)
-#define NGX_GOCONNECT_WS_HEARTBEAT 30 /* seconds */
-#define NGX_GOCONNECT_WS_MISSED_MAX 2 /* heartbeats */
+#ifndef NGX_GOCONNECT_WS_HEARTBEAT
+#define NGX_GOCONNECT_WS_HEARTBEAT 30 /* seconds; tests have less */
+#endif
+#define NGX_GOCONNECT_WS_MISSED_MAX 2     /* heartbeats */
+#define NGX_GOCONNECT_WS_CONTROL_MAX 1000 /* pings and pongs in a heartbeat */
 
 /* close codes of our own, RFC 6455 section 7.4.2 */
 #define NGX_GOCONNECT_WS_TOKEN_REFUSED 4001

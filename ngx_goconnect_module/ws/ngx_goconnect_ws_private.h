@@ -48,7 +48,8 @@ struct ngx_goconnect_ws_s {
     uint32_t counted; /* bytes that count against the limit */
 
     gc_ws_parser_t parser;
-    uint32_t ping_at; /* ngx_time() */
+    uint32_t ping_at;  /* ngx_time() */
+    uint16_t controls; /* pings and pongs since the last heartbeat */
 
     unsigned state : 3;
     unsigned missed : 3; /* heartbeats without an answer */

@@ -50,6 +50,7 @@ ngx_goconnect_ws_beat(ngx_goconnect_ws_t *ws)
     }
 
     ws->missed = (ws->missed + 1) & 7;
+    ws->controls = 0;
     ngx_goconnect_ws_send(ws, ngx_goconnect_ws_wheel.ping);
 }
 

@@ -43,8 +43,11 @@ is_deeply $crowd->{violations}, [], '... all at the first try';
 
 # ------------------------------------------------------------------- writers
 
-# Each request on a connection of its own, one after another; a writer tells
+# Each request on a connection of its own, one after another, with so long
+# between them that one process can follow as all of the sockets; a writer tells
 # what it was answered when it is asked to end.
+my $pause = $sockets / 4000;
+
 sub writer {
     my ($name) = @_;
     my $user = $s->register($name);
@@ -57,7 +60,7 @@ sub writer {
         close $give;
         my $ua = Mojo::UserAgent->new(max_connections => 0, request_timeout => 60);
         my (%status, @id);
-        for (my $n = 1; !IO::Select->new($order)->can_read(0.05); $n++) {
+        for (my $n = 1; !IO::Select->new($order)->can_read($pause); $n++) {
             my $tx = $ua->post($s->url . "/v1/tenants/$tenant->{id}/messages",
                 { Authorization => "Bearer $user->{token}" }, json => { content => "$name $n" });
             my $code = $tx->res->code // 0;

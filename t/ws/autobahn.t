@@ -18,7 +18,7 @@ is scalar @case, 247, '247 cases';
 my %number = map { $_->{number} => 1 } @case;
 is scalar keys %number, 247, '... of as many numbers';
 
-my %op = (1 => 'text', 2 => 'binary', 8 => 'close', 9 => 'ping', 10 => 'pong');
+my %op = (1 => 'text', 2 => 'binary', 8 => 'close', 10 => 'pong');
 
 # what is too long to be shown
 sub short {
@@ -42,12 +42,13 @@ sub answers {
     while (1) {
         my $frame = $ws->next_frame(60);
         return (@got, join ' ', keys %$frame) if !defined $frame->{op};
+        next if $frame->{op} == 9;    # the heartbeat, on a slow machine
         my ($op, $payload) = ($op{ $frame->{op} } // "opcode $frame->{op}", $frame->{payload});
         $op .= ' unfinished' if !$frame->{fin};
         if ($op eq 'close') {
             push @got, 'close:' . (length $payload ? unpack 'n', $payload : 'none');
-            return (@got, $ws->write($ws->frame(close => $payload))->next_frame(60)->{eof}
-                ? () : 'no end');
+            $ws->write($ws->frame(close => $payload));
+            return (@got, $ws->next_frame(60)->{eof} ? () : 'no end');
         }
         push @got, "$op:$payload";
     }

@@ -159,6 +159,15 @@ $ws->close;
     $fast->write(join '', map { $fast->frame(text => '{"type":"ping"}') } 1 .. 30);
     is $fast->ended, 1008, 'and no more: 1008';
     $fast->close;
+    # the bucket fills again: 20 in a second
+    my $steady = GoConnect::RawWS->connect($s, query => "token=$ada->{token}");
+    for my $n (40, 20, 20) {
+        $steady->write(join '', map { $steady->frame(text => '{"type":"ping"}') } 1 .. $n);
+        is join(' ', map { $steady->json->{type} } 1 .. $n), join(' ', ('ok') x $n),
+            "$n answers";
+        select undef, undef, undef, 1.05;
+    }
+    $steady->close;
 }
 {
     my $eager = GoConnect::RawWS->connect($s, query => "token=$ada->{token}", no_hello => 1,
@@ -172,6 +181,15 @@ my @many = map { $s->ws(token => $bob->{token}) } 1 .. 17;
 my @over = grep { !$_->expect('hello', optional => 1) } @many;
 is @over, 9, 'a user has eight connections, over all workers';
 is_deeply [ map { $_->closed } @over ], [ (1008) x @over ], 'with 1008';
+my $own = $s->device($bob);
+my $extra = $s->ws(token => $own->{token});
+is $extra->expect('hello')->{type}, 'hello', 'a device counts by itself';
+$extra->close;
+my ($in) = grep { $_->is_open } @many;
+$in->close;
+$extra = $s->ws(token => $bob->{token});
+ok $extra->expect('hello', optional => 1), 'who leaves makes room';
+$extra->close;
 $_->close for @many;
 
 # -------------------------------------------------------------- revocation

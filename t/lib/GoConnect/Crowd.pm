@@ -37,14 +37,23 @@ sub run_until {
     my ($self, $check, $seconds) = @_;
     my $end = time + ($seconds // 120);
     while (!$check->()) {
-        croak 'the crowd waited in vain: ' . $self->live . ' of ' . @{ $self->{member} }
-            . " are live; @{ $self->{violations} }[0 .. 4]" if time > $end;
+        croak 'the crowd waited in vain: ' . $self->_states if time > $end;
         $self->_connect($_) for grep { !$_->{ws} && $_->{due} <= time } @{ $self->{member} };
         my $n = $self->{poll}->poll(0.05);
         next if $n <= 0;
         $self->_readable($self->{of}{ fileno $_ }) for $self->{poll}->handles(POLLIN | POLLHUP | POLLERR);
     }
     return $self;
+}
+
+sub _states {
+    my ($self) = @_;
+    my %n;
+    $n{ !$_->{ws} ? 'away' : !$_->{head} ? 'connecting' : $_->{live} ? 'live' : 'asking' }++
+        for @{ $self->{member} };
+    my @wrong = @{ $self->{violations} };
+    splice @wrong, 5 if @wrong > 5;
+    return join '; ', (map { "$n{$_} $_" } sort keys %n), "$self->{returns} came back", @wrong;
 }
 
 # Everything is sent at once; what comes is told apart later.

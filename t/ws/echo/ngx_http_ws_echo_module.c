@@ -2,7 +2,8 @@
  * An echo server over the product's WebSocket layer, for tests of the
  * protocol: what Autobahn's test suite asks of the server that it tests.
  *
- *   ws_echo;            in a location: every message comes back as it was
+ *   ws_echo;            in a location: every message comes back as it was,
+ *                       binary ones uncounted by the queue's limit
  *   ws_echo bytewise;   the same, and whatever the client sends is read one
  *                       byte at a time
  *   ws_echo resting;    says nothing and is never ready to be sent away:
@@ -143,8 +144,7 @@ ngx_http_ws_echo_send(ngx_goconnect_ws_t *ws, unsigned opcode, u_char *data,
         ngx_memcpy(payload, data, len);
     }
 
-    /* a message may be longer than the queue's limit */
-    frame->snapshot = 1;
+    frame->snapshot = opcode == GC_WS_OP_BINARY;
 
     ngx_goconnect_ws_send(ws, frame);
     ngx_goconnect_ws_frame_unref(frame);
