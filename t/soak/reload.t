@@ -43,11 +43,9 @@ is_deeply $crowd->{violations}, [], '... all at the first try';
 
 # ------------------------------------------------------------------- writers
 
-# Each request on a connection of its own, one after another, with so long
-# between them that one process can follow as all of the sockets; a writer tells
-# what it was answered when it is asked to end.
-my $pause = $sockets / 4000;
-
+# Each request on a connection of its own, one after another, when the crowd has
+# read what came: however slow the machine, it can follow. A writer tells what it
+# was answered when it is asked to end.
 sub writer {
     my ($name) = @_;
     my $user = $s->register($name);
@@ -58,34 +56,51 @@ sub writer {
     if (!$pid) {
         close $from;
         close $give;
-        my $ua = Mojo::UserAgent->new(max_connections => 0, request_timeout => 60);
-        my (%status, @id);
-        for (my $n = 1; !IO::Select->new($order)->can_read($pause); $n++) {
-            my $tx = $ua->post($s->url . "/v1/tenants/$tenant->{id}/messages",
-                { Authorization => "Bearer $user->{token}" }, json => { content => "$name $n" });
-            my $code = $tx->res->code // 0;
-            $code .= ' ' . $tx->error->{message} if $code == 0;
-            $status{$code}++;
-            push @id, $tx->res->json->{id} if $code == 201;
-        }
-        print {$to} encode_json({ status => \%status, id => \@id });
-        close $to;
+        writes($name, $user->{token}, $order, $to);
         POSIX::_exit(0);
     }
     close $to;
     close $order;
-    return { pid => $pid, from => $from, give => $give };
+    return { pid => $pid, from => $from, give => $give, idle => 1 };
+}
+
+sub writes {
+    my ($name, $token, $order, $to) = @_;
+    my $ua = Mojo::UserAgent->new(max_connections => 0, request_timeout => 60);
+    my ($n, $what, %status, @id) = (0);
+    while (sysread($order, $what, 1) && $what eq 'w') {
+        my $tx = $ua->post($s->url . "/v1/tenants/$tenant->{id}/messages",
+            { Authorization => "Bearer $token" }, json => { content => "$name " . ++$n });
+        my $code = $tx->res->code // 0;
+        $code .= ' ' . $tx->error->{message} if $code == 0;
+        $status{$code}++;
+        push @id, $tx->res->json->{id} if $code == 201;
+        syswrite $to, 'w';
+    }
+    print {$to} encode_json({ status => \%status, id => \@id });
+    close $to;
+    return;
+}
+
+sub more {
+    my ($writer) = @_;
+    if (!$writer->{idle} && IO::Select->new($writer->{from})->can_read(0)) {
+        $writer->{idle} = sysread $writer->{from}, $writer->{said}, 1;
+    }
+    $writer->{idle} = 0 if $writer->{idle} && syswrite $writer->{give}, 'w';
+    return;
 }
 
 sub ends {
     my ($writer) = @_;
-    syswrite $writer->{give}, "end";
-    my $result = decode_json(do { local $/; readline $writer->{from} });
+    syswrite $writer->{give}, 'e';
+    my $said = do { local $/; readline $writer->{from} };
     waitpid $writer->{pid}, 0;
-    return $result;
+    return decode_json($said =~ s/\Aw//r);
 }
 
 my @writer = map { writer("writer$_") } 1 .. 2;
+$crowd->{each} = sub { more($_) for @writer };
 for my $i (1 .. $reloads) {
     my $before = $crowd->{returns};
     my $began = time;
@@ -95,6 +110,7 @@ for my $i (1 .. $reloads) {
     $crowd->run_until(sub { time >= $began + 10 }) if $full;
     last if @{ $crowd->{violations} } > 20;
 }
+delete $crowd->{each};
 my @result = map { ends($_) } @writer;
 
 # ------------------------------------------------------------------ judgement

@@ -5,7 +5,8 @@ package GoConnect::Crowd;
 # they see is checked as it comes; violations are kept as text.
 #
 #   my $crowd = GoConnect::Crowd->new(server => $s, topic => 'tenant:...', seq => 7,
-#       tokens => [...]);             # a socket for each
+#       tokens => [...],              # a socket for each
+#       each => sub { ... });         # runs when all that came was read
 #   $crowd->run_until(sub { $crowd->live });
 #   $crowd->{violations}, $crowd->{told}    # every retry_after
 
@@ -35,9 +36,10 @@ sub in_step { my ($self, $seq) = @_; scalar grep { $_->{live} && $_->{seq} >= $s
 # Serves the sockets until check() is true; dies after so many seconds.
 sub run_until {
     my ($self, $check, $seconds) = @_;
-    my $end = time + ($seconds // 120);
+    my $end = time + ($seconds // 300);
     while (!$check->()) {
         croak 'the crowd waited in vain: ' . $self->_states if time > $end;
+        $self->{each}->() if $self->{each};
         $self->_connect($_) for grep { !$_->{ws} && $_->{due} <= time } @{ $self->{member} };
         my $n = $self->{poll}->poll(0.05);
         next if $n <= 0;
