@@ -70,4 +70,25 @@ void ngx_goconnect_bus_settled(void);
 void ngx_goconnect_bus_lag(uint64_t lag);
 
 
+/*
+ * ngx_goconnect_live_bus_seal.c: for a back end that is open to others
+ */
+
+#define NGX_GOCONNECT_BUS_SEAL_MAX 131072 /* bytes of a text */
+
+/* place: the name that all workers of this server, and no others, send to */
+ngx_int_t ngx_goconnect_bus_seal_init(ngx_cycle_t *cycle);
+ngx_int_t ngx_goconnect_bus_seal_place(const char *place);
+void ngx_goconnect_bus_seal_exit(void);
+
+/* NGX_OK with *sealed, which lasts until the next call; or NGX_ERROR */
+ngx_int_t ngx_goconnect_bus_seal(gc_slice_t text, gc_slice_t *sealed);
+
+/*
+ * NGX_OK with *text, which lasts until the next call; NGX_DECLINED: it is this
+ * worker's own, or a stranger's, which is counted.
+ */
+ngx_int_t ngx_goconnect_bus_unseal(gc_slice_t sealed, gc_slice_t *text);
+
+
 #endif /* NGX_GOCONNECT_LIVE_BUS_H */

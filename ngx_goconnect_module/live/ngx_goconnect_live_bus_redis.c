@@ -4,7 +4,7 @@
  * A worker has two connections, which come and go together: one listens, the
  * other publishes.  The channel is named for the database, so that several
  * servers may share a Redis.  What goes over it is sealed under the key ring
- * (core/gc_envelope.h): a Redis is often open to others, and whoever could
+ * (_live_bus_seal.c): a Redis is often open to others, and whoever could
  * forge an event could make clients believe it in the place of the true one.
  *
  * Every few seconds the worker sends itself a heartbeat by a channel of its
@@ -15,11 +15,9 @@
 #include "live/ngx_goconnect_live_private.h"
 #include "live/ngx_goconnect_live_redis.h"
 
-#include "core/gc_envelope.h"
 #include "http/ngx_goconnect_conf.h"
 
 
-#define NGX_GOCONNECT_REDIS_TEXT_MAX 131072 /* bytes of a message */
 #define NGX_GOCONNECT_REDIS_FRAME_MAX 65536 /* of an event that goes whole */
 #define NGX_GOCONNECT_REDIS_FLYING_MAX                                       \
     262144                                    /* bytes without an answer yet \
@@ -27,9 +25,7 @@
 #define NGX_GOCONNECT_REDIS_REPLY_MAX 1048576 /* bytes */
 #define NGX_GOCONNECT_REDIS_TIMEOUT 5000      /* ms */
 #define NGX_GOCONNECT_REDIS_PING 2000         /* ms */
-#define NGX_GOCONNECT_REDIS_PREFIX 8          /* of a nonce: the worker's */
 #define NGX_GOCONNECT_REDIS_CHANNEL_MAX 128
-#define NGX_GOCONNECT_REDIS_COMPLAIN 60000 /* ms */
 
 
 typedef enum {
@@ -51,15 +47,9 @@ typedef struct {
     ngx_uint_t attempt;
     ngx_uint_t waiting; /* answers until both connections are ready */
 
-    gc_envelope_t *envelope;
-    u_char prefix[NGX_GOCONNECT_REDIS_PREFIX];
-    uint32_t sealed; /* messages under this prefix */
-    u_char *out;     /* one message, sealed */
-    u_char *in;      /* and one, opened; it may be answered meanwhile */
-    size_t flying;   /* bytes that Redis has not answered for */
+    size_t flying; /* bytes that Redis has not answered for */
 
     uint64_t beat_at;
-    ngx_msec_t complained;
     size_t channel_len;                              /* 0: not known yet */
     u_char channel[NGX_GOCONNECT_REDIS_CHANNEL_MAX]; /* NUL-terminated */
     u_char own[NGX_GOCONNECT_REDIS_CHANNEL_MAX];     /* likewise */
@@ -220,48 +210,19 @@ ngx_goconnect_bus_redis_send(const u_char *channel, const u_char *text,
 }
 
 
-/* never twice: a random prefix, then a number */
-static ngx_int_t
-ngx_goconnect_bus_redis_nonce(u_char *nonce)
-{
-    ngx_goconnect_bus_redis_t *bus;
-
-    bus = &ngx_goconnect_bus_redis_conn;
-
-    if (bus->sealed == 0 &&
-        ngx_goconnect_live_random(bus->prefix, sizeof(bus->prefix)) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(nonce, bus->prefix, sizeof(bus->prefix));
-    ngx_memcpy(nonce + sizeof(bus->prefix), &bus->sealed, sizeof(bus->sealed));
-    bus->sealed++;
-
-    return NGX_OK;
-}
-
-
 static void
 ngx_goconnect_bus_redis_seal(const ngx_goconnect_bell_t *bell)
 {
-    ngx_goconnect_bus_redis_t *bus;
-    u_char nonce[GC_ENVELOPE_NONCE];
-    size_t len;
+    gc_slice_t sealed;
 
-    bus = &ngx_goconnect_bus_redis_conn;
-    len = 0;
-
-    if (ngx_goconnect_bus_redis_nonce(nonce) == NGX_OK) {
-        len = gc_envelope_close(bus->envelope, nonce, bell->text, bell->len,
-                                bus->out);
-    }
-
-    if (len == 0) {
+    if (ngx_goconnect_bus_seal(ngx_goconnect_slice(bell->text, bell->len),
+                               &sealed) != NGX_OK) {
         ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_BELLS_LOST, 1);
         return;
     }
 
-    ngx_goconnect_bus_redis_send(bus->channel, bus->out, len);
+    ngx_goconnect_bus_redis_send(ngx_goconnect_bus_redis_conn.channel,
+                                 (const u_char *) sealed.data, sealed.len);
 }
 
 
@@ -341,50 +302,14 @@ ngx_goconnect_bus_redis_beaten(const redisReply *text)
 
 
 static void
-ngx_goconnect_bus_redis_refused(void)
+ngx_goconnect_bus_redis_message(const redisReply *reply)
 {
-    ngx_goconnect_bus_redis_t *bus;
+    gc_slice_t text;
 
-    bus = &ngx_goconnect_bus_redis_conn;
-
-    ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_BELLS_REFUSED, 1);
-
-    if (bus->complained &&
-        ngx_current_msec - bus->complained < NGX_GOCONNECT_REDIS_COMPLAIN) {
-        return;
+    if (ngx_goconnect_bus_unseal(ngx_goconnect_slice(reply->str, reply->len),
+                                 &text) == NGX_OK) {
+        ngx_goconnect_bus_incoming(text);
     }
-
-    bus->complained = ngx_current_msec ? ngx_current_msec : 1;
-
-    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "goconnect: the bus carries messages that are not sealed "
-                  "under a jwt key of this node's key ring");
-}
-
-
-static void
-ngx_goconnect_bus_redis_message(const redisReply *text)
-{
-    ngx_goconnect_bus_redis_t *bus;
-    const u_char *nonce;
-    size_t len;
-
-    bus = &ngx_goconnect_bus_redis_conn;
-    nonce = gc_envelope_nonce(text->str, text->len);
-
-    /* one's own comes back too; who forges it is not heard either */
-    if (nonce && bus->sealed &&
-        ngx_memcmp(nonce, bus->prefix, sizeof(bus->prefix)) == 0) {
-        return;
-    }
-
-    if (gc_envelope_open(bus->envelope, text->str, text->len, bus->in,
-                         NGX_GOCONNECT_REDIS_TEXT_MAX, &len) != 0) {
-        ngx_goconnect_bus_redis_refused();
-        return;
-    }
-
-    ngx_goconnect_bus_incoming(ngx_goconnect_slice(bus->in, len));
 }
 
 
@@ -555,9 +480,7 @@ ngx_goconnect_bus_redis_name(const char *place)
     *ngx_slprintf(bus->own, last, "%s:%s", bus->channel,
                   ngx_goconnect_live_worker.tag) = '\0';
 
-    bus->envelope = gc_envelope_create(ngx_goconnect_main_conf()->keys,
-                                       (const char *) bus->channel);
-    if (bus->envelope == NULL) {
+    if (ngx_goconnect_bus_seal_place((const char *) bus->channel) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -654,10 +577,7 @@ ngx_goconnect_bus_redis_start(ngx_cycle_t *cycle)
     bus = &ngx_goconnect_bus_redis_conn;
     bus->conf = ngx_goconnect_main_conf()->bus;
 
-    bus->out = ngx_palloc(cycle->pool,
-                          NGX_GOCONNECT_REDIS_TEXT_MAX + GC_ENVELOPE_OVERHEAD);
-    bus->in = ngx_palloc(cycle->pool, NGX_GOCONNECT_REDIS_TEXT_MAX);
-    if (bus->out == NULL || bus->in == NULL) {
+    if (ngx_goconnect_bus_seal_init(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -688,12 +608,11 @@ ngx_goconnect_bus_redis_stop(void)
     ngx_goconnect_redis_flush(&bus->pub);
 
     ngx_goconnect_bus_redis_drop();
-    gc_envelope_free(bus->envelope);
-    bus->envelope = NULL;
+    ngx_goconnect_bus_seal_exit();
 }
 
 
 const ngx_goconnect_bus_backend_t ngx_goconnect_bus_redis = {
-    NGX_GOCONNECT_REDIS_TEXT_MAX, NGX_GOCONNECT_REDIS_FRAME_MAX,
+    NGX_GOCONNECT_BUS_SEAL_MAX, NGX_GOCONNECT_REDIS_FRAME_MAX,
     ngx_goconnect_bus_redis_start, ngx_goconnect_bus_redis_publish,
     ngx_goconnect_bus_redis_stop};
