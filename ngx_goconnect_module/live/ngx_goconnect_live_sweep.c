@@ -9,7 +9,7 @@
 
 
 #define NGX_GOCONNECT_SWEEP_EVERY 1000     /* ms */
-#define NGX_GOCONNECT_SWEEP_SOON 50        /* ms, until there is a beginning */
+#define NGX_GOCONNECT_SWEEP_SOON 200       /* ms, until there is a beginning */
 #define NGX_GOCONNECT_SWEEP_PAGES 20       /* of about 1,000 events each */
 #define NGX_GOCONNECT_SWEEP_TIMEOUT 10000  /* ms */
 #define NGX_GOCONNECT_SWEEP_FROM_MAX 65536 /* bytes */

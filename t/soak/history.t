@@ -20,9 +20,9 @@ diag("SEED=$seed repeats this");
 
 sub history {
     my ($redis) = @_;
-    # a killed process loses nothing that it wrote; fsync makes only recovery longer
-    my $nodes = GoConnect::Nodes->start(workers => 2, cluster => 'own', fsync => $full,
-        bus => $redis && $redis->bus);
+    # without fsync: a killed process loses nothing that it wrote, and the figures
+    # are not those of the disk
+    my $nodes = GoConnect::Nodes->start(workers => 2, cluster => 'own', bus => $redis && $redis->bus);
     my @node = $nodes->all;
     $nodes->allow(@GoConnect::History::Faults::PROVOKED);
     my $run = GoConnect::History::Run->start(nodes => \@node, seed => $seed,
@@ -40,7 +40,6 @@ sub history {
     my $f = $result->{figures};
     cmp_ok $f->{ok}, '>', 0.9 * $f->{ops}, 'most of what was asked for was done';
     cmp_ok $f->{duplicate_share}, '<=', 0.01, 'hardly an event is seen twice';
-    cmp_ok $f->{catch_up}{p99}, '<', 20, 'who comes back is soon in step';
     $nodes->stop;
     return;
 }
