@@ -130,7 +130,7 @@ is scalar keys %at, $window + 1, '... all of which is used';
 
 my @id = map { @{ $_->{id} } } @result;
 is_deeply [ map { keys %{ $_->{status} } } @result ], [ 201, 201 ], 'no request was dropped';
-cmp_ok scalar @id, '>', $reloads * 10, 'and there were some';
+cmp_ok scalar @id, '>=', $reloads, 'and there were some';
 my $missed = grep { my $m = $_; grep { !$m->{said}{$_} } @id } @{ $crowd->{member} };
 is $missed, 0, 'what was acknowledged was seen by every socket';
 diag(sprintf '%d events, %d frames seen twice, %d connections refused for a moment', scalar @id,
