@@ -49,6 +49,8 @@ static char *ngx_http_goconnect_cache(ngx_conf_t *cf, ngx_command_t *cmd,
                                       void *conf);
 static char *ngx_http_goconnect_bus(ngx_conf_t *cf, ngx_command_t *cmd,
                                     void *conf);
+static char *ngx_http_goconnect_compression(ngx_conf_t *cf, ngx_command_t *cmd,
+                                            void *conf);
 static char *ngx_http_goconnect_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd,
                                             void *conf);
 static char *ngx_http_goconnect_api(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -110,6 +112,9 @@ static ngx_command_t ngx_http_goconnect_commands[] = {
     {ngx_string("goconnect_bus"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE12,
      ngx_http_goconnect_bus, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
 
+    {ngx_string("goconnect_compression"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1,
+     ngx_http_goconnect_compression, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+
     {ngx_string("goconnect_cors_origin"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE,
      ngx_http_goconnect_cors_origin, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
 
@@ -161,6 +166,10 @@ ngx_http_goconnect_create_main_conf(ngx_conf_t *cf)
 
     gmcf = ngx_pcalloc(cf->pool, sizeof(ngx_goconnect_main_conf_t));
 
+    if (gmcf) {
+        gmcf->compression = NGX_CONF_UNSET;
+    }
+
     return gmcf;
 }
 
@@ -173,6 +182,8 @@ ngx_http_goconnect_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_uint_t *value;
     const char *missing;
     const ngx_http_goconnect_pool_option_t *option;
+
+    ngx_conf_init_value(gmcf->compression, 1);
 
     option = ngx_http_goconnect_pool_options;
 
@@ -506,6 +517,33 @@ static char *
 ngx_http_goconnect_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     return ngx_http_goconnect_location(cf, ngx_goconnect_http_handler);
+}
+
+
+static char *
+ngx_http_goconnect_compression(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_goconnect_main_conf_t *gmcf = conf;
+
+    ngx_str_t *value;
+
+    if (gmcf->compression != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "netmap") == 0) {
+        gmcf->compression = 1;
+
+    } else if (ngx_strcmp(value[1].data, "off") == 0) {
+        gmcf->compression = 0;
+
+    } else {
+        return "takes \"netmap\" or \"off\"";
+    }
+
+    return NGX_CONF_OK;
 }
 
 

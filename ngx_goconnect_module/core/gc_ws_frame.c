@@ -75,6 +75,17 @@ gc_ws_utf8_feed(gc_ws_utf8_t *utf8, const uint8_t *p, size_t len)
 }
 
 
+int
+gc_ws_text_valid(const uint8_t *text, size_t len)
+{
+    gc_ws_utf8_t utf8;
+
+    memset(&utf8, 0, sizeof(utf8));
+
+    return gc_ws_utf8_feed(&utf8, text, len) == 0 && utf8.need == 0;
+}
+
+
 void
 gc_ws_parser_init(gc_ws_parser_t *parser, unsigned flags, uint32_t limit)
 {
@@ -123,13 +134,33 @@ gc_ws_check_opcode(gc_ws_parser_t *parser, const char **why)
 }
 
 
-/* RFC 6455, section 5.2; no extension is ever agreed on */
+/* RSV1 may stand on the first frame of a message, if that was agreed on */
+static int
+gc_ws_check_reserved(const gc_ws_parser_t *parser)
+{
+    unsigned reserved, opcode;
+
+    reserved = parser->header[0] & 0x70;
+    opcode = parser->header[0] & 0xf;
+
+    if (reserved == 0) {
+        return 0;
+    }
+
+    return reserved == GC_WS_RSV1 && (parser->flags & GC_WS_DEFLATE) &&
+                   (opcode == GC_WS_OP_TEXT || opcode == GC_WS_OP_BINARY)
+               ? 0
+               : -1;
+}
+
+
+/* RFC 6455, section 5.2 */
 static unsigned
 gc_ws_check_header(gc_ws_parser_t *parser, const char **why)
 {
     int masked;
 
-    if (parser->header[0] & 0x70) {
+    if (gc_ws_check_reserved(parser) != 0) {
         *why = "reserved bit set";
         return GC_WS_CLOSE_PROTOCOL;
     }
@@ -209,6 +240,7 @@ gc_ws_begin_payload(gc_ws_parser_t *parser)
         memset(&parser->text, 0, sizeof(parser->text));
         parser->message = parser->opcode;
         parser->began = 0;
+        parser->packed = (parser->header[0] & GC_WS_RSV1) != 0;
     }
 }
 
@@ -301,12 +333,13 @@ gc_ws_data(gc_ws_parser_t *parser, gc_ws_event_t *event)
 {
     event->type = GC_WS_DATA;
     event->opcode = parser->message;
+    event->packed = parser->packed;
     event->first = !parser->began;
     event->last = parser->left == 0 && parser->fin;
 
     parser->began = 1;
 
-    if (parser->message == GC_WS_OP_TEXT &&
+    if (parser->message == GC_WS_OP_TEXT && !parser->packed &&
         (gc_ws_utf8_feed(&parser->text, event->data, event->len) != 0 ||
          (event->last && parser->text.need != 0))) {
         return gc_ws_fail(parser, event, GC_WS_CLOSE_INVALID,

@@ -24,6 +24,7 @@
 #define GC_WS_OP_PONG 0xa
 
 #define GC_WS_FIN 0x80
+#define GC_WS_RSV1 0x40 /* RFC 7692, section 6: a compressed message begins */
 
 /* RFC 6455, section 5.5 */
 #define GC_WS_CONTROL_MAX 125
@@ -46,6 +47,7 @@
 /* what a parser expects; or-ed */
 #define GC_WS_SERVER 0x1    /* frames must be masked, else must not be */
 #define GC_WS_TEXT_ONLY 0x2 /* binary messages are refused with 1003 */
+#define GC_WS_DEFLATE 0x4   /* messages may be compressed */
 
 
 typedef enum {
@@ -63,6 +65,7 @@ typedef struct {
     uint8_t opcode;  /* DATA: TEXT or BINARY */
     uint8_t first;   /* DATA, PING, PONG: the first piece of it */
     uint8_t last;    /* the last piece: the message or frame is whole */
+    uint8_t packed;  /* DATA: compressed; text is not checked for UTF-8 yet */
     uint16_t code;   /* CLOSE: the peer's, or 0; FAIL: what to answer */
     uint8_t *data;   /* DATA, PING, PONG: unmasked, inside the input */
     size_t len;      /* may be 0 */
@@ -89,6 +92,7 @@ typedef struct {
     uint8_t message; /* opcode of the message that is under way, or 0 */
     uint8_t fin;     /* of this frame */
     uint8_t began;   /* a piece of this message was handed on */
+    uint8_t packed;  /* this message is compressed */
     uint8_t got;     /* bytes of the header, then of a control payload */
     uint8_t turn;    /* index into mask */
     uint8_t mask[4];
@@ -119,6 +123,9 @@ size_t gc_ws_header(uint8_t *out, unsigned first, uint64_t len,
 
 /* size of that header */
 size_t gc_ws_header_size(uint64_t len, int masked);
+
+/* whether it is UTF-8 from beginning to end */
+int gc_ws_text_valid(const uint8_t *text, size_t len);
 
 /* masks or unmasks; `turn` is the offset of data[0] in the payload */
 void gc_ws_mask(uint8_t *data, size_t len, const uint8_t *mask, size_t turn);

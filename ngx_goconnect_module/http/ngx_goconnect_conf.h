@@ -37,6 +37,8 @@ typedef struct {
     unsigned used : 1;      /* some location is ours */
     unsigned cache_set : 1; /* goconnect_cache was there */
     unsigned bus_set : 1;   /* likewise goconnect_bus */
+
+    ngx_flag_t compression; /* of full netmaps */
 } ngx_goconnect_main_conf_t;
 
 

@@ -2,6 +2,7 @@
  * From an HTTP request to a session that has said hello.
  */
 
+#include "http/ngx_goconnect_conf.h"
 #include "live/ngx_goconnect_live_private.h"
 
 
@@ -107,7 +108,9 @@ ngx_goconnect_live_handler(ngx_http_request_t *r)
     ngx_queue_init(&s->catching);
 
     rc = ngx_goconnect_hello_credential(r, s) == NGX_OK
-             ? ngx_goconnect_ws_upgrade(r, &ngx_goconnect_session_handlers, s)
+             ? ngx_goconnect_ws_upgrade(
+                   r, &ngx_goconnect_session_handlers, s,
+                   (ngx_uint_t) ngx_goconnect_main_conf()->compression)
              : NGX_HTTP_INTERNAL_SERVER_ERROR;
 
     if (rc != NGX_DONE) {

@@ -10,7 +10,19 @@
 #define NGX_GOCONNECT_NETMAP_LEAST 4096     /* of them for peers */
 #define NGX_GOCONNECT_NETMAP_CACHE 16777216 /* bytes of what is kept */
 #define NGX_GOCONNECT_NETMAP_TIMEOUT 15000  /* ms */
+#define NGX_GOCONNECT_NETMAP_PACK 1024    /* bytes; below them it costs more */
+#define NGX_GOCONNECT_NETMAP_BUCKETS 1024 /* a power of two */
 #define NGX_GOCONNECT_NETMAP_PARTS_MAX 4096
+
+
+typedef struct ngx_goconnect_netmap_load_s ngx_goconnect_netmap_load_t;
+
+
+/* of the networks with the same hash */
+typedef struct {
+    ngx_goconnect_netmap_t *cached;
+    ngx_goconnect_netmap_load_t *loads;
+} ngx_goconnect_netmap_bucket_t;
 
 
 /* somebody who waits for a map */
@@ -25,18 +37,18 @@ typedef struct {
 
 
 /* a network whose map is being asked for, on behalf of the first waiter */
-typedef struct {
-    ngx_queue_t queue;
+struct ngx_goconnect_netmap_load_s {
+    ngx_goconnect_netmap_load_t *next; /* of its bucket */
     ngx_queue_t waiters;
     ngx_goconnect_netmap_waiter_t *leader; /* in whose name */
     u_char network[NGX_GOCONNECT_ID_LEN];
-} ngx_goconnect_netmap_load_t;
+};
 
 
 typedef struct {
     ngx_queue_t cached; /* each has one reference */
-    ngx_queue_t loads;
     size_t bytes;
+    ngx_goconnect_netmap_bucket_t buckets[NGX_GOCONNECT_NETMAP_BUCKETS];
 } ngx_goconnect_netmaps_t;
 
 
@@ -44,6 +56,18 @@ static ngx_goconnect_netmaps_t ngx_goconnect_netmaps;
 
 
 static void ngx_goconnect_netmap_load(ngx_goconnect_netmap_load_t *load);
+
+
+static ngx_goconnect_netmap_bucket_t *
+ngx_goconnect_netmap_bucket(const u_char *network)
+{
+    uint32_t hash;
+
+    hash = ngx_crc32_short((u_char *) network, NGX_GOCONNECT_ID_LEN);
+
+    return &ngx_goconnect_netmaps
+                .buckets[hash & (NGX_GOCONNECT_NETMAP_BUCKETS - 1)];
+}
 
 
 void
@@ -57,6 +81,10 @@ ngx_goconnect_netmap_unref(ngx_goconnect_netmap_t *netmap)
 
     for (i = 0; i < netmap->nparts; i++) {
         ngx_goconnect_ws_frame_unref(netmap->parts[i]);
+
+        if (netmap->packed[i]) {
+            ngx_goconnect_ws_frame_unref(netmap->packed[i]);
+        }
     }
 
     ngx_free(netmap);
@@ -67,13 +95,9 @@ static ngx_goconnect_netmap_t *
 ngx_goconnect_netmap_find(const u_char *network)
 {
     ngx_goconnect_netmap_t *netmap;
-    ngx_queue_t *q;
 
-    for (q = ngx_queue_head(&ngx_goconnect_netmaps.cached);
-         q != ngx_queue_sentinel(&ngx_goconnect_netmaps.cached);
-         q = ngx_queue_next(q)) {
-        netmap = ngx_queue_data(q, ngx_goconnect_netmap_t, queue);
-
+    for (netmap = ngx_goconnect_netmap_bucket(network)->cached; netmap;
+         netmap = netmap->next) {
         if (ngx_memcmp(netmap->network, network, NGX_GOCONNECT_ID_LEN) == 0) {
             return netmap;
         }
@@ -86,17 +110,42 @@ ngx_goconnect_netmap_find(const u_char *network)
 static void
 ngx_goconnect_netmap_evict(ngx_goconnect_netmap_t *netmap)
 {
+    ngx_goconnect_netmap_t **p;
+
+    p = &ngx_goconnect_netmap_bucket(netmap->network)->cached;
+
+    while (*p != netmap) {
+        p = &(*p)->next;
+    }
+
+    *p = netmap->next;
+    netmap->cached = 0;
+
     ngx_queue_remove(&netmap->queue);
     ngx_goconnect_netmaps.bytes -= netmap->bytes;
     ngx_goconnect_netmap_unref(netmap);
 }
 
 
+/* out with the least recently used, until the rest fits */
+static void
+ngx_goconnect_netmap_fit(void)
+{
+    ngx_queue_t *q;
+
+    while (ngx_goconnect_netmaps.bytes > NGX_GOCONNECT_NETMAP_CACHE) {
+        q = ngx_queue_head(&ngx_goconnect_netmaps.cached);
+        ngx_goconnect_netmap_evict(
+            ngx_queue_data(q, ngx_goconnect_netmap_t, queue));
+    }
+}
+
+
 static void
 ngx_goconnect_netmap_cache(ngx_goconnect_netmap_t *netmap)
 {
+    ngx_goconnect_netmap_bucket_t *bucket;
     ngx_goconnect_netmap_t *old;
-    ngx_queue_t *q;
 
     old = ngx_goconnect_netmap_find(netmap->network);
 
@@ -104,15 +153,16 @@ ngx_goconnect_netmap_cache(ngx_goconnect_netmap_t *netmap)
         ngx_goconnect_netmap_evict(old);
     }
 
+    bucket = ngx_goconnect_netmap_bucket(netmap->network);
+    netmap->next = bucket->cached;
+    bucket->cached = netmap;
+    netmap->cached = 1;
+
     netmap->refs++;
     ngx_queue_insert_tail(&ngx_goconnect_netmaps.cached, &netmap->queue);
     ngx_goconnect_netmaps.bytes += netmap->bytes;
 
-    while (ngx_goconnect_netmaps.bytes > NGX_GOCONNECT_NETMAP_CACHE) {
-        q = ngx_queue_head(&ngx_goconnect_netmaps.cached);
-        ngx_goconnect_netmap_evict(
-            ngx_queue_data(q, ngx_goconnect_netmap_t, queue));
-    }
+    ngx_goconnect_netmap_fit();
 }
 
 
@@ -265,6 +315,41 @@ ngx_goconnect_netmap_parts(ngx_goconnect_netmap_t *netmap, gc_slice_t head,
 }
 
 
+/* once for each part, when the first socket comes that can read it */
+ngx_goconnect_ws_frame_t *
+ngx_goconnect_netmap_packed(ngx_goconnect_netmap_t *netmap, ngx_uint_t part)
+{
+    ngx_goconnect_ws_frame_t *frame, *plain;
+    size_t head;
+
+    plain = netmap->parts[part];
+
+    if (netmap->packed[part] || plain->len < NGX_GOCONNECT_NETMAP_PACK) {
+        return netmap->packed[part];
+    }
+
+    head = plain->len < 65536 + 4 ? 4 : 10;
+
+    frame =
+        ngx_goconnect_ws_frame_deflate(GC_WS_FIN | GC_WS_OP_CONTINUATION,
+                                       plain->data + head, plain->len - head);
+    if (frame == NULL) {
+        return NULL;
+    }
+
+    frame->snapshot = 1;
+    netmap->packed[part] = frame;
+    netmap->bytes += frame->len;
+
+    if (netmap->cached) {
+        ngx_goconnect_netmaps.bytes += frame->len;
+        ngx_goconnect_netmap_fit();
+    }
+
+    return frame;
+}
+
+
 static ngx_goconnect_netmap_t *
 ngx_goconnect_netmap_encode(const u_char *network, gc_slice_t body)
 {
@@ -281,14 +366,15 @@ ngx_goconnect_netmap_encode(const u_char *network, gc_slice_t body)
     n = 2 + peers.len / (NGX_GOCONNECT_NETMAP_PART / 4);
 
     netmap = ngx_calloc(sizeof(ngx_goconnect_netmap_t) +
-                            n * sizeof(ngx_goconnect_ws_frame_t *),
+                            2 * n * sizeof(ngx_goconnect_ws_frame_t *),
                         ngx_cycle->log);
     if (netmap == NULL) {
         return NULL;
     }
 
     netmap->refs = 1;
-    netmap->bytes = sizeof(ngx_goconnect_netmap_t) + n * sizeof(void *);
+    netmap->packed = netmap->parts + n;
+    netmap->bytes = sizeof(ngx_goconnect_netmap_t) + 2 * n * sizeof(void *);
     ngx_memcpy(netmap->network, network, NGX_GOCONNECT_ID_LEN);
 
     if (!gc_json_find_integer(body, "version", &netmap->version) ||
@@ -360,6 +446,22 @@ ngx_goconnect_netmap_serve(ngx_goconnect_netmap_load_t *load,
 }
 
 
+static void
+ngx_goconnect_netmap_load_free(ngx_goconnect_netmap_load_t *load)
+{
+    ngx_goconnect_netmap_load_t **p;
+
+    p = &ngx_goconnect_netmap_bucket(load->network)->loads;
+
+    while (*p != load) {
+        p = &(*p)->next;
+    }
+
+    *p = load->next;
+    ngx_free(load);
+}
+
+
 /* on with those who still wait, or the end */
 static void
 ngx_goconnect_netmap_next(ngx_goconnect_netmap_load_t *load)
@@ -369,8 +471,7 @@ ngx_goconnect_netmap_next(ngx_goconnect_netmap_load_t *load)
         return;
     }
 
-    ngx_queue_remove(&load->queue);
-    ngx_free(load);
+    ngx_goconnect_netmap_load_free(load);
 }
 
 
@@ -449,8 +550,7 @@ ngx_goconnect_netmap_load(ngx_goconnect_netmap_load_t *load)
         ngx_goconnect_netmap_tell(waiter, NULL, 503);
     }
 
-    ngx_queue_remove(&load->queue);
-    ngx_free(load);
+    ngx_goconnect_netmap_load_free(load);
 }
 
 
@@ -458,13 +558,9 @@ static ngx_goconnect_netmap_load_t *
 ngx_goconnect_netmap_load_find(const char *network)
 {
     ngx_goconnect_netmap_load_t *load;
-    ngx_queue_t *q;
 
-    for (q = ngx_queue_head(&ngx_goconnect_netmaps.loads);
-         q != ngx_queue_sentinel(&ngx_goconnect_netmaps.loads);
-         q = ngx_queue_next(q)) {
-        load = ngx_queue_data(q, ngx_goconnect_netmap_load_t, queue);
-
+    for (load = ngx_goconnect_netmap_bucket((u_char *) network)->loads; load;
+         load = load->next) {
         if (ngx_memcmp(load->network, network, NGX_GOCONNECT_ID_LEN) == 0) {
             return load;
         }
@@ -479,6 +575,7 @@ ngx_goconnect_netmap_get(ngx_goconnect_session_t *s, gc_slice_t network,
                          int64_t version, ngx_goconnect_netmap_done_pt done,
                          void *data, ngx_uint_t i)
 {
+    ngx_goconnect_netmap_bucket_t *bucket;
     ngx_goconnect_netmap_waiter_t *waiter;
     ngx_goconnect_netmap_load_t *load;
     ngx_goconnect_netmap_t *netmap;
@@ -524,7 +621,10 @@ ngx_goconnect_netmap_get(ngx_goconnect_session_t *s, gc_slice_t network,
     ngx_memcpy(load->network, network.data, NGX_GOCONNECT_ID_LEN);
     ngx_queue_init(&load->waiters);
     ngx_queue_insert_tail(&load->waiters, &waiter->queue);
-    ngx_queue_insert_tail(&ngx_goconnect_netmaps.loads, &load->queue);
+
+    bucket = ngx_goconnect_netmap_bucket(load->network);
+    load->next = bucket->loads;
+    bucket->loads = load;
 
     ngx_goconnect_netmap_load(load);
 }
@@ -534,7 +634,6 @@ ngx_int_t
 ngx_goconnect_netmap_init(ngx_cycle_t *cycle)
 {
     ngx_queue_init(&ngx_goconnect_netmaps.cached);
-    ngx_queue_init(&ngx_goconnect_netmaps.loads);
 
     return NGX_OK;
 }

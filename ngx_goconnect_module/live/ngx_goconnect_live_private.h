@@ -417,13 +417,16 @@ void ngx_goconnect_subscribe_forget(ngx_goconnect_subscribe_t *op,
  */
 
 struct ngx_goconnect_netmap_s {
-    ngx_queue_t queue; /* least recently used first */
+    ngx_queue_t queue;            /* least recently used first */
+    ngx_goconnect_netmap_t *next; /* of its bucket */
     u_char network[NGX_GOCONNECT_ID_LEN];
     int64_t version;
     int64_t seq;
     size_t bytes;
     uint32_t refs;
     ngx_uint_t nparts;
+    ngx_uint_t cached;
+    ngx_goconnect_ws_frame_t **packed; /* the parts compressed, or NULL yet */
     ngx_goconnect_ws_frame_t *parts[]; /* `"data":{...}}` */
 };
 
@@ -441,6 +444,10 @@ void ngx_goconnect_netmap_get(ngx_goconnect_session_t *s, gc_slice_t network,
                               ngx_goconnect_netmap_done_pt done, void *data,
                               ngx_uint_t i);
 void ngx_goconnect_netmap_unref(ngx_goconnect_netmap_t *netmap);
+
+/* a part compressed, the netmap's own; NULL: it goes as it is */
+ngx_goconnect_ws_frame_t *
+ngx_goconnect_netmap_packed(ngx_goconnect_netmap_t *netmap, ngx_uint_t part);
 
 /* versions have begun anew: what is kept is thrown away */
 void ngx_goconnect_netmap_forget(void);

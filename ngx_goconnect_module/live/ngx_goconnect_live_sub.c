@@ -224,6 +224,25 @@ ngx_goconnect_pump_later(ngx_goconnect_session_t *s)
 }
 
 
+static ngx_goconnect_ws_frame_t *
+ngx_goconnect_pump_head(const u_char *text, size_t len, ngx_uint_t packed)
+{
+    ngx_goconnect_ws_frame_t *head;
+    u_char *payload;
+
+    if (packed) {
+        return ngx_goconnect_ws_frame_stored(GC_WS_OP_TEXT, text, len);
+    }
+
+    head = ngx_goconnect_ws_frame_alloc(GC_WS_OP_TEXT, len, &payload);
+    if (head) {
+        ngx_memcpy(payload, text, len);
+    }
+
+    return head;
+}
+
+
 /*
  * A part of a netmap is one message in two fragments: what differs between
  * the sockets (seq), and the bytes that all of them share.
@@ -232,9 +251,9 @@ static void
 ngx_goconnect_pump_netmap(ngx_goconnect_sub_t *sub)
 {
     ngx_goconnect_catchup_t *catchup;
-    ngx_goconnect_ws_frame_t *head;
+    ngx_goconnect_ws_frame_t *head, *part;
     ngx_goconnect_ws_t *ws;
-    u_char buf[NGX_GOCONNECT_TOPIC_MAX + 64], *p, *payload;
+    u_char buf[NGX_GOCONNECT_TOPIC_MAX + 64], *p;
 
     catchup = sub->catchup;
     ws = sub->session->ws;
@@ -243,19 +262,23 @@ ngx_goconnect_pump_netmap(ngx_goconnect_sub_t *sub)
                      "{\"type\":\"netmap\",\"topic\":\"%*s\",\"seq\":%L,",
                      (size_t) sub->topic->len, sub->topic->name, sub->seq);
 
-    head = ngx_goconnect_ws_frame_alloc(GC_WS_OP_TEXT, (size_t) (p - buf),
-                                        &payload);
+    part = ngx_goconnect_ws_deflates(ws)
+               ? ngx_goconnect_netmap_packed(catchup->netmap, catchup->part)
+               : NULL;
+
+    head = ngx_goconnect_pump_head(buf, (size_t) (p - buf), part != NULL);
     if (head == NULL) {
         ngx_goconnect_ws_close(ws, GC_WS_CLOSE_INTERNAL, "out of memory");
         return;
     }
 
-    ngx_memcpy(payload, buf, (size_t) (p - buf));
     head->snapshot = 1;
 
     ngx_goconnect_ws_queue(ws, head);
     ngx_goconnect_ws_frame_unref(head);
-    ngx_goconnect_ws_queue(ws, catchup->netmap->parts[catchup->part++]);
+    ngx_goconnect_ws_queue(ws,
+                           part ? part : catchup->netmap->parts[catchup->part]);
+    catchup->part++;
     ngx_goconnect_ws_flush(ws);
 
     if (catchup->part == catchup->netmap->nparts) {

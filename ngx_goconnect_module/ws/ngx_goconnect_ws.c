@@ -229,7 +229,7 @@ ngx_goconnect_ws_grow(ngx_goconnect_ws_t *ws, size_t len)
 
 
 static void
-ngx_goconnect_ws_message(ngx_goconnect_ws_t *ws, unsigned opcode, u_char *data,
+ngx_goconnect_ws_deliver(ngx_goconnect_ws_t *ws, unsigned opcode, u_char *data,
                          size_t len)
 {
     ngx_goconnect_ws_stats.received++;
@@ -244,13 +244,56 @@ ngx_goconnect_ws_message(ngx_goconnect_ws_t *ws, unsigned opcode, u_char *data,
 
 
 static void
+ngx_goconnect_ws_message(ngx_goconnect_ws_t *ws, gc_ws_event_t *event,
+                         u_char *data, size_t len)
+{
+    ngx_goconnect_ws_inflated_t out;
+    ngx_int_t rc;
+
+    if (!event->packed) {
+        ngx_goconnect_ws_deliver(ws, event->opcode, data, len);
+        return;
+    }
+
+    rc = ngx_goconnect_ws_inflate(data, len, ws->handlers->message_max, &out);
+
+    if (rc == NGX_BUSY) {
+        ngx_goconnect_ws_fail(ws, GC_WS_CLOSE_TOO_BIG,
+                              "message above the limit");
+        return;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_goconnect_ws_fail(ws, GC_WS_CLOSE_INVALID,
+                              "compressed message is broken");
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_goconnect_ws_die(ws);
+        return;
+    }
+
+    if (event->opcode == GC_WS_OP_TEXT &&
+        !gc_ws_text_valid(out.data, out.len)) {
+        ngx_goconnect_ws_fail(ws, GC_WS_CLOSE_INVALID, "text is not UTF-8");
+
+    } else {
+        ngx_goconnect_ws_deliver(ws, event->opcode, out.data, out.len);
+    }
+
+    ngx_free(out.data);
+}
+
+
+static void
 ngx_goconnect_ws_data_event(ngx_goconnect_ws_t *ws, gc_ws_event_t *event)
 {
     u_char *message;
     size_t len;
 
     if (event->first && event->last) {
-        ngx_goconnect_ws_message(ws, event->opcode, event->data, event->len);
+        ngx_goconnect_ws_message(ws, event, event->data, event->len);
         return;
     }
 
@@ -276,8 +319,7 @@ ngx_goconnect_ws_data_event(ngx_goconnect_ws_t *ws, gc_ws_event_t *event)
     ws->message_len = 0;
     ws->message_room = 0;
 
-    ngx_goconnect_ws_message(ws, event->opcode,
-                             message ? message : (u_char *) "", len);
+    ngx_goconnect_ws_message(ws, event, message ? message : (u_char *) "", len);
 
     if (message) {
         ngx_free(message);
@@ -516,8 +558,9 @@ ngx_goconnect_ws_start(ngx_goconnect_ws_t *ws, u_char *data, size_t len)
     c->idle = 1;
 
     gc_ws_parser_init(&ws->parser,
-                      ws->handlers->binary ? GC_WS_SERVER
-                                           : GC_WS_SERVER | GC_WS_TEXT_ONLY,
+                      GC_WS_SERVER |
+                          (ws->handlers->binary ? 0 : GC_WS_TEXT_ONLY) |
+                          (ws->deflate ? GC_WS_DEFLATE : 0),
                       ws->handlers->message_max);
 
     ngx_goconnect_ws_set_state(ws, NGX_GOCONNECT_WS_OPEN);
@@ -557,6 +600,13 @@ ngx_uint_t
 ngx_goconnect_ws_is_open(ngx_goconnect_ws_t *ws)
 {
     return ws->state == NGX_GOCONNECT_WS_OPEN;
+}
+
+
+ngx_uint_t
+ngx_goconnect_ws_deflates(ngx_goconnect_ws_t *ws)
+{
+    return ws->deflate;
 }
 
 

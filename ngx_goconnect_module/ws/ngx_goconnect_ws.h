@@ -85,10 +85,11 @@ ngx_int_t ngx_goconnect_ws_check(ngx_http_request_t *r);
  * Sends the 101 and detaches the connection in a later turn.  NGX_DONE: the
  * content handler returns it, and `data` is the handlers' from now on.  Else
  * the handler returns the code and `data` is still the caller's.
+ * deflate: whether compression is agreed to if the client offers it.
  */
 ngx_int_t ngx_goconnect_ws_upgrade(ngx_http_request_t *r,
                                    const ngx_goconnect_ws_handlers_t *handlers,
-                                   void *data);
+                                   void *data, ngx_uint_t deflate);
 
 
 void *ngx_goconnect_ws_data(ngx_goconnect_ws_t *ws);
@@ -96,6 +97,9 @@ ngx_connection_t *ngx_goconnect_ws_connection(ngx_goconnect_ws_t *ws);
 
 /* 1 until the close frame is queued */
 ngx_uint_t ngx_goconnect_ws_is_open(ngx_goconnect_ws_t *ws);
+
+/* whether compressed messages may be sent: permessage-deflate was agreed on */
+ngx_uint_t ngx_goconnect_ws_deflates(ngx_goconnect_ws_t *ws);
 
 /* bytes in the output queue */
 size_t ngx_goconnect_ws_queued(ngx_goconnect_ws_t *ws);
@@ -161,6 +165,20 @@ ngx_goconnect_ws_frame_alloc(unsigned first, size_t len, u_char **payload);
 /* a whole text message */
 ngx_goconnect_ws_frame_t *ngx_goconnect_ws_frame_text(const u_char *text,
                                                       size_t len);
+
+/*
+ * A frame of compressed bytes, to be the whole of a message (then with
+ * GC_WS_RSV1 in `first`) or to follow a frame of the next function.
+ */
+ngx_goconnect_ws_frame_t *
+ngx_goconnect_ws_frame_deflate(unsigned first, const u_char *data, size_t len);
+
+/*
+ * The first frame of a compressed message with bytes that are not, at most
+ * 65,535: what differs between the sockets that share the rest.
+ */
+ngx_goconnect_ws_frame_t *
+ngx_goconnect_ws_frame_stored(unsigned first, const u_char *data, size_t len);
 
 void ngx_goconnect_ws_frame_unref(ngx_goconnect_ws_frame_t *frame);
 

@@ -59,6 +59,7 @@ struct ngx_goconnect_ws_s {
     unsigned restarting : 1;  /* waits for its turn to be told */
     unsigned half_closed : 1;
     unsigned blocked : 1; /* the socket took no more */
+    unsigned deflate : 1; /* permessage-deflate was agreed on */
 };
 
 
@@ -91,6 +92,23 @@ void ngx_goconnect_ws_send_control(ngx_goconnect_ws_t *ws, unsigned opcode,
 /* forgets the queue but for a frame that is half sent */
 void ngx_goconnect_ws_queue_drop(ngx_goconnect_ws_t *ws);
 void ngx_goconnect_ws_queue_free(ngx_goconnect_ws_t *ws);
+
+/* compression */
+#define NGX_GOCONNECT_WS_STORED_HEAD 5 /* of a stored block */
+
+typedef struct {
+    u_char *data;
+    size_t len;
+    size_t room;
+} ngx_goconnect_ws_inflated_t;
+
+/*
+ * A compressed message as it was; its data is the caller's to free.
+ * NGX_DECLINED: that is none; NGX_BUSY: more than max bytes; NGX_ERROR.
+ */
+ngx_int_t ngx_goconnect_ws_inflate(u_char *data, size_t len, size_t max,
+                                   ngx_goconnect_ws_inflated_t *to);
+void ngx_goconnect_ws_deflate_exit(void);
 
 /* heartbeat */
 ngx_int_t ngx_goconnect_ws_wheel_init(ngx_cycle_t *cycle);

@@ -5,6 +5,7 @@
 
 #include "ws/ngx_goconnect_ws_private.h"
 #include "core/gc_status.h"
+#include "core/gc_ws_deflate.h"
 
 #include <openssl/evp.h>
 
@@ -140,6 +141,34 @@ ngx_goconnect_ws_key(ngx_http_request_t *r)
 }
 
 
+/* what of the client's offers is agreed on; a header may come in pieces */
+static gc_ws_deflate_e
+ngx_goconnect_ws_offer(ngx_http_request_t *r)
+{
+    ngx_table_elt_t *header;
+    gc_ws_deflate_e agreed, one;
+
+    header = NULL;
+    agreed = GC_WS_DEFLATE_NONE;
+
+    while ((header = ngx_goconnect_ws_header(r, "Sec-WebSocket-Extensions",
+                                             header)) != NULL) {
+        one =
+            gc_ws_deflate_offer((char *) header->value.data, header->value.len);
+
+        if (one == GC_WS_DEFLATE_WRONG) {
+            return GC_WS_DEFLATE_WRONG;
+        }
+
+        if (agreed == GC_WS_DEFLATE_NONE) {
+            agreed = one;
+        }
+    }
+
+    return agreed;
+}
+
+
 static ngx_int_t
 ngx_goconnect_ws_add_header(ngx_http_request_t *r, const char *name,
                             const char *value)
@@ -271,6 +300,12 @@ ngx_goconnect_ws_check(ngx_http_request_t *r)
             "Sec-WebSocket-Key is not 16 bytes in base64.");
     }
 
+    if (ngx_goconnect_ws_offer(r) == GC_WS_DEFLATE_WRONG) {
+        return ngx_goconnect_ws_refuse(
+            r, NGX_HTTP_BAD_REQUEST, "invalid_handshake",
+            "Sec-WebSocket-Extensions is not a list of extensions.");
+    }
+
     if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
         return ngx_goconnect_ws_refuse(r, NGX_HTTP_BAD_REQUEST,
                                        "invalid_handshake",
@@ -315,7 +350,7 @@ ngx_goconnect_ws_accept(ngx_http_request_t *r, ngx_str_t *accept)
 
 
 static ngx_int_t
-ngx_goconnect_ws_send_101(ngx_http_request_t *r)
+ngx_goconnect_ws_send_101(ngx_http_request_t *r, gc_ws_deflate_e agreed)
 {
     ngx_str_t accept;
     ngx_int_t rc;
@@ -324,6 +359,12 @@ ngx_goconnect_ws_send_101(ngx_http_request_t *r)
         ngx_goconnect_ws_add_header(r, "Upgrade", "websocket") != NGX_OK ||
         ngx_goconnect_ws_add_header(r, "Sec-WebSocket-Accept",
                                     (char *) accept.data) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (agreed != GC_WS_DEFLATE_NONE &&
+        ngx_goconnect_ws_add_header(r, "Sec-WebSocket-Extensions",
+                                    gc_ws_deflate_answer(agreed)) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -368,10 +409,11 @@ ngx_goconnect_ws_orphan(void *data)
 ngx_int_t
 ngx_goconnect_ws_upgrade(ngx_http_request_t *r,
                          const ngx_goconnect_ws_handlers_t *handlers,
-                         void *data)
+                         void *data, ngx_uint_t deflate)
 {
     ngx_http_cleanup_t *cln;
     ngx_goconnect_ws_t *ws;
+    gc_ws_deflate_e agreed;
     ngx_int_t rc;
 
     cln = ngx_http_cleanup_add(r, sizeof(ngx_goconnect_ws_t *));
@@ -384,7 +426,9 @@ ngx_goconnect_ws_upgrade(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    rc = ngx_goconnect_ws_send_101(r);
+    agreed = deflate ? ngx_goconnect_ws_offer(r) : GC_WS_DEFLATE_NONE;
+
+    rc = ngx_goconnect_ws_send_101(r, agreed);
 
     if (rc != NGX_OK) {
         ngx_free(ws);
@@ -394,6 +438,7 @@ ngx_goconnect_ws_upgrade(ngx_http_request_t *r,
     ws->connection = r->connection;
     ws->request = r;
     ws->handlers = handlers;
+    ws->deflate = agreed != GC_WS_DEFLATE_NONE;
     ws->data = data;
     ws->slot = cln->data;
     *ws->slot = ws;

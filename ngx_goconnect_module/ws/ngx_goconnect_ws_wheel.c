@@ -156,6 +156,7 @@ ngx_goconnect_ws_exit_process(ngx_cycle_t *cycle)
     ngx_goconnect_ws_each(ngx_goconnect_ws_end, NULL);
     ngx_goconnect_ws_reap_now();
     ngx_goconnect_ws_leave_exit();
+    ngx_goconnect_ws_deflate_exit();
 
     if (ngx_goconnect_ws_wheel.timer.timer_set) {
         ngx_del_timer(&ngx_goconnect_ws_wheel.timer);

@@ -68,6 +68,16 @@ subtest 'goconnect_cache' => sub {
     accepted('goconnect_cache', '');
 };
 
+subtest 'goconnect_compression' => sub {
+    refused('goconnect_compression', "goconnect_compression $_;", qr/takes "netmap" or "off"/)
+        for qw(on all 1);
+    refused('goconnect_compression', 'goconnect_compression off; goconnect_compression off;',
+        qr/is duplicate/);
+    refused('goconnect_compression', 'goconnect_compression;', qr/invalid number of arguments/);
+    accepted('goconnect_compression', "goconnect_compression $_;") for qw(netmap off);
+    accepted('goconnect_compression', '');
+};
+
 subtest 'goconnect_bus' => sub {
     $s->write_config(http => 'goconnect_bus notify;');
     my $file = $s->dir . '/redis-password';

@@ -1,7 +1,7 @@
 package GoConnect::Echo;
 
 # nginx with the tests' echo server (t/ws/echo): the WebSocket layer alone, no
-# database. Locations: /whole, /bytewise, /resting.
+# database. Locations: /whole, /bytewise, /resting, /deflate.
 #
 #   my $s = GoConnect::Echo->start(workers => 1);
 #   my $ws = GoConnect::RawWS->connect($s, path => '/whole', no_hello => 1);
@@ -54,6 +54,7 @@ $temp
         location /whole { ws_echo; }
         location /bytewise { ws_echo bytewise; }
         location /resting { ws_echo resting; }
+        location /deflate { ws_echo deflate; }
     }
 }
 CONF

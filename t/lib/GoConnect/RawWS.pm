@@ -28,7 +28,8 @@ sub connect {
     setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, 1;
     my $self = bless { socket => $socket, buffer => '' }, $class;
     return $self if exists $opt{upgrade} && !$opt{upgrade};
-    $self->write($self->request(query => $opt{query}, path => $opt{path}) . ($opt{more} // ''));
+    $self->write($self->request(query => $opt{query}, path => $opt{path},
+        headers => $opt{headers}) . ($opt{more} // ''));
     my $head = $self->head;
     croak "refused: $head" if $head !~ m{\AHTTP/1\.1 101 };
     $self->{head} = $head;
@@ -124,7 +125,8 @@ sub next_frame {
         if (defined $size && length $self->{buffer} >= $size->[0] + $size->[1]) {
             my $head = substr $self->{buffer}, 0, $size->[0], '';
             my $first = ord $head;
-            return { op => $first & 15, fin => $first >> 7,
+            return { op => $first & 15, fin => $first >> 7, 
+                $first & 0x70 ? (rsv => $first >> 4 & 7) : (),
                 payload => substr($self->{buffer}, 0, $size->[1], '') };
         }
         $self->_more($end) or return { $self->{eof} ? 'eof' : 'timeout' => 1 };

@@ -9,6 +9,8 @@
  *   ws_echo resting;    says nothing and is never ready to be sent away:
  *                       "free" as a message makes it so, "leave" has the
  *                       worker send all of its sockets away
+ *   ws_echo deflate;    agrees to compression, and sends each message
+ *                       compressed behind a first byte that is not
  */
 
 #include "ws/ngx_goconnect_ws.h"
@@ -21,7 +23,8 @@ typedef enum {
     NGX_HTTP_WS_ECHO_OFF = 0,
     NGX_HTTP_WS_ECHO_WHOLE,
     NGX_HTTP_WS_ECHO_BYTEWISE,
-    NGX_HTTP_WS_ECHO_RESTING
+    NGX_HTTP_WS_ECHO_RESTING,
+    NGX_HTTP_WS_ECHO_DEFLATE
 } ngx_http_ws_echo_e;
 
 
@@ -127,12 +130,21 @@ ngx_http_ws_echo_open(ngx_goconnect_ws_t *ws)
 }
 
 
+static void ngx_http_ws_echo_pack(ngx_goconnect_ws_t *ws, unsigned opcode,
+                                  u_char *data, size_t len);
+
+
 static void
 ngx_http_ws_echo_send(ngx_goconnect_ws_t *ws, unsigned opcode, u_char *data,
                       size_t len)
 {
     ngx_goconnect_ws_frame_t *frame;
     u_char *payload;
+
+    if (ngx_goconnect_ws_deflates(ws)) {
+        ngx_http_ws_echo_pack(ws, opcode, data, len);
+        return;
+    }
 
     frame = ngx_goconnect_ws_frame_alloc(GC_WS_FIN | opcode, len, &payload);
     if (frame == NULL) {
@@ -148,6 +160,39 @@ ngx_http_ws_echo_send(ngx_goconnect_ws_t *ws, unsigned opcode, u_char *data,
 
     ngx_goconnect_ws_send(ws, frame);
     ngx_goconnect_ws_frame_unref(frame);
+}
+
+
+/* as a netmap's part goes: what is one socket's own, then what all share */
+static void
+ngx_http_ws_echo_pack(ngx_goconnect_ws_t *ws, unsigned opcode, u_char *data,
+                      size_t len)
+{
+    ngx_goconnect_ws_frame_t *head, *rest;
+    size_t own;
+
+    own = len ? 1 : 0;
+    head = ngx_goconnect_ws_frame_stored(opcode, data, own);
+    rest = ngx_goconnect_ws_frame_deflate(GC_WS_FIN | GC_WS_OP_CONTINUATION,
+                                          data + own, len - own);
+
+    if (head && rest) {
+        head->snapshot = 1;
+        rest->snapshot = 1;
+        ngx_goconnect_ws_queue(ws, head);
+        ngx_goconnect_ws_send(ws, rest);
+
+    } else {
+        ngx_goconnect_ws_close(ws, GC_WS_CLOSE_INTERNAL, "out of memory");
+    }
+
+    if (head) {
+        ngx_goconnect_ws_frame_unref(head);
+    }
+
+    if (rest) {
+        ngx_goconnect_ws_frame_unref(rest);
+    }
 }
 
 
@@ -238,7 +283,8 @@ ngx_http_ws_echo_handler(ngx_http_request_t *r)
     echo->mode = elcf->mode;
     echo->busy = elcf->mode == NGX_HTTP_WS_ECHO_RESTING;
 
-    rc = ngx_goconnect_ws_upgrade(r, &ngx_http_ws_echo_handlers, echo);
+    rc = ngx_goconnect_ws_upgrade(r, &ngx_http_ws_echo_handlers, echo,
+                                  elcf->mode == NGX_HTTP_WS_ECHO_DEFLATE);
 
     if (rc != NGX_DONE) {
         ngx_free(echo);
@@ -278,8 +324,11 @@ ngx_http_ws_echo(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     } else if (ngx_strcmp(value[1].data, "resting") == 0) {
         elcf->mode = NGX_HTTP_WS_ECHO_RESTING;
 
+    } else if (ngx_strcmp(value[1].data, "deflate") == 0) {
+        elcf->mode = NGX_HTTP_WS_ECHO_DEFLATE;
+
     } else {
-        return "takes nothing, \"bytewise\" or \"resting\"";
+        return "takes nothing, \"bytewise\", \"resting\" or \"deflate\"";
     }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
