@@ -69,6 +69,7 @@ subtest 'goconnect_cache' => sub {
 };
 
 subtest 'goconnect_compression' => sub {
+    $s->write_config(http => 'goconnect_compression netmap;');
     refused('goconnect_compression', "goconnect_compression $_;", qr/takes "netmap" or "off"/)
         for qw(on all 1);
     refused('goconnect_compression', 'goconnect_compression off; goconnect_compression off;',

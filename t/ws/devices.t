@@ -205,12 +205,18 @@ my ($longest) = sort { $b <=> $a } map { length } grep { /^\{"type":"netmap"/ } 
 cmp_ok $longest, '<=', 65536, 'no part above 64 KiB';
 
 # more devices come at once and share it
-my @sockets = map { $s->ws(token => $_->{token}) } @crowd;
+my $turn = 0;
+my @sockets = map {
+    $s->ws(token => $_->{token}, headers => $turn++ % 2
+        ? { 'Sec-WebSocket-Extensions' => 'permessage-deflate; client_max_window_bits' } : {})
+} @crowd;
 $_->expect('hello') for @sockets;
+is scalar(grep { $_->{tx}->compressed } @sockets), int(@sockets / 2), 'compressed if offered';
 $_->send(subscribe => { topics => [ { topic => $topic, seq => undef } ] }) for @sockets;
 for my $ws (@sockets) {
     my %all = map { $_->{id} => 1 } map { @{ $_->{data}{peers} } } whole_map($ws);
-    is keys %all, $count + 1, 'a shared map is whole';
+    is keys %all, $count + 1, 'a shared map is whole'
+        . ($ws->{tx}->compressed ? ', compressed' : '');
 }
 $_->close for @sockets;
 
