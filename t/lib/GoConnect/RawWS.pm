@@ -125,7 +125,7 @@ sub next_frame {
         if (defined $size && length $self->{buffer} >= $size->[0] + $size->[1]) {
             my $head = substr $self->{buffer}, 0, $size->[0], '';
             my $first = ord $head;
-            return { op => $first & 15, fin => $first >> 7, 
+            return { op => $first & 15, fin => $first >> 7,
                 $first & 0x70 ? (rsv => $first >> 4 & 7) : (),
                 payload => substr($self->{buffer}, 0, $size->[1], '') };
         }
