@@ -19,9 +19,9 @@
 
 
 #define NGX_GOCONNECT_REDIS_FRAME_MAX 65536 /* of an event that goes whole */
-#define NGX_GOCONNECT_REDIS_FLYING_MAX                                       \
-    262144                                    /* bytes without an answer yet \
-                                               */
+/* bytes that Redis has not answered for yet */
+#define NGX_GOCONNECT_REDIS_FLYING_MAX 262144
+
 #define NGX_GOCONNECT_REDIS_REPLY_MAX 1048576 /* bytes */
 #define NGX_GOCONNECT_REDIS_TIMEOUT 5000      /* ms */
 #define NGX_GOCONNECT_REDIS_PING 2000         /* ms */
