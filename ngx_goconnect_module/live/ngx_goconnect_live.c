@@ -229,6 +229,7 @@ ngx_goconnect_live_init_process(ngx_cycle_t *cycle)
         ngx_goconnect_sub_init(cycle) != NGX_OK ||
         ngx_goconnect_netmap_init(cycle) != NGX_OK ||
         ngx_goconnect_state_init(cycle) != NGX_OK ||
+        ngx_goconnect_mesh_init(cycle) != NGX_OK ||
         ngx_goconnect_presence_init(cycle) != NGX_OK ||
         ngx_goconnect_sweep_init(cycle) != NGX_OK ||
         ngx_goconnect_figures_init(cycle) != NGX_OK ||

@@ -158,6 +158,7 @@ ngx_goconnect_bus_up(void)
     /* what was sent before is not heard any more */
     ngx_goconnect_cache_flush();
     ngx_goconnect_sweep_now();
+    ngx_goconnect_mesh_missed();
 }
 
 

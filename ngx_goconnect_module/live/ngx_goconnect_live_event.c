@@ -57,7 +57,8 @@ ngx_goconnect_event_advance_staff(gc_slice_t topic)
 /*
  * Ends what is cached of a topic.  A message is in no answer that is cached,
  * and neither is who of a tenant is here; what becomes of a membership changes
- * what its user may, wherever it is told.
+ * what its user may, wherever it is told.  Of peers that leave, what is known
+ * of how they are reached ends here too.
  */
 void
 ngx_goconnect_event_advance(const ngx_goconnect_event_t *event)
@@ -74,6 +75,10 @@ ngx_goconnect_event_advance(const ngx_goconnect_event_t *event)
         gc_json_find_plain(member, "user_id", &user)) {
         ngx_goconnect_cache_advance_id("user", (const u_char *) user.data,
                                        user.len);
+    }
+
+    if (gc_slice_is(event->type, "netmap_delta")) {
+        ngx_goconnect_mesh_event(event);
     }
 
     ngx_goconnect_event_advance_staff(event->topic);
@@ -126,6 +131,26 @@ ngx_goconnect_event_same(const u_char *id, gc_slice_t other)
 }
 
 
+/* who may not watch a network may not watch its mesh */
+static ngx_uint_t
+ngx_goconnect_event_drop_mesh(ngx_goconnect_session_t *s, gc_slice_t network)
+{
+    u_char name[NGX_GOCONNECT_TOPIC_MAX], *p;
+    ngx_goconnect_sub_t *sub;
+
+    p = ngx_snprintf(name, sizeof(name), "%*s/mesh", network.len, network.data);
+
+    sub = ngx_goconnect_sub_find(
+        s, ngx_goconnect_slice(name, (size_t) (p - name)));
+
+    if (sub) {
+        ngx_goconnect_sub_remove(sub);
+    }
+
+    return sub != NULL;
+}
+
+
 /* the user's subscriptions to what the event ends; how many there were */
 static ngx_uint_t
 ngx_goconnect_event_drop(ngx_goconnect_session_t *s, gc_slice_t topics)
@@ -152,6 +177,8 @@ ngx_goconnect_event_drop(ngx_goconnect_session_t *s, gc_slice_t topics)
             ngx_goconnect_sub_remove(sub);
             n++;
         }
+
+        n += ngx_goconnect_event_drop_mesh(s, name);
     }
 
     return n;
@@ -332,6 +359,9 @@ ngx_goconnect_event_incoming(gc_slice_t text)
 
         } else if (gc_slice_is(kind, "typing")) {
             ngx_goconnect_typing_incoming(text);
+
+        } else if (gc_slice_is(kind, "mesh")) {
+            ngx_goconnect_mesh_incoming(text);
         }
 
         return;

@@ -127,9 +127,7 @@ ngx_goconnect_request_paths(ngx_goconnect_session_t *s, json_t *id,
     }
 
     /* all of it or nothing */
-    for (i = 0; i < json_array_size(items); i++) {
-        ngx_goconnect_paths_put(&paths[i]);
-    }
+    ngx_goconnect_paths_put(paths, json_array_size(items), 1);
 
     ngx_goconnect_session_ok(s, id, ngx_goconnect_slice("", 0));
 }

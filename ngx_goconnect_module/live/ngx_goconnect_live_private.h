@@ -50,6 +50,7 @@ typedef struct ngx_goconnect_netmap_s ngx_goconnect_netmap_t;
 typedef struct ngx_goconnect_peer_s ngx_goconnect_peer_t;
 typedef struct ngx_goconnect_held_s ngx_goconnect_held_t;
 typedef struct ngx_goconnect_typing_s ngx_goconnect_typing_t;
+typedef struct ngx_goconnect_mesh_s ngx_goconnect_mesh_t;
 
 
 /* an event, cut out of somebody else's memory */
@@ -69,6 +70,7 @@ struct ngx_goconnect_topic_s {
     ngx_queue_t watchers;           /* sessions of this user or device */
     ngx_goconnect_fanout_t *fanout; /* while there is something to deliver */
     ngx_goconnect_typing_t *typing; /* while somebody is typing there */
+    ngx_goconnect_mesh_t *mesh;     /* while it is watched */
     uint32_t hash;
     unsigned lax : 1; /* nobody knows its seq: the first event begins it */
     u_char len;
@@ -175,6 +177,11 @@ struct ngx_goconnect_request_s {
     ngx_goconnect_request_done_pt done;
     void *data;
 };
+
+
+/* takes a reference to the frame; NGX_ERROR ends it */
+typedef ngx_int_t (*ngx_goconnect_state_tell_pt)(
+    void *data, ngx_goconnect_ws_frame_t *frame);
 
 
 /* one row of an api function */
@@ -549,6 +556,27 @@ void ngx_goconnect_request_paths(ngx_goconnect_session_t *s, json_t *id,
 
 
 /*
+ * ngx_goconnect_live_mesh.c: the topics `network:ID/mesh`
+ */
+
+/* {"bus": "mesh", "node": NODE, "links": BASE64 or "ask": BOOLEAN} */
+void ngx_goconnect_mesh_incoming(gc_slice_t text);
+
+/* what others say may have been missed */
+void ngx_goconnect_mesh_missed(void);
+
+/* a netmap_delta: peers that it removes are reached by nobody */
+void ngx_goconnect_mesh_event(const ngx_goconnect_event_t *event);
+
+/* all of it, for who begins to watch; nothing if the topic is another one */
+ngx_int_t ngx_goconnect_mesh_snapshot(ngx_goconnect_topic_t *topic,
+                                      ngx_goconnect_state_tell_pt tell,
+                                      void *data);
+void ngx_goconnect_mesh_free(ngx_goconnect_topic_t *topic);
+ngx_int_t ngx_goconnect_mesh_init(ngx_cycle_t *cycle);
+
+
+/*
  * ngx_goconnect_live_typing.c
  */
 
@@ -624,10 +652,6 @@ void ngx_goconnect_state_event(const ngx_goconnect_event_t *event);
 
 /* is there state of it? */
 ngx_uint_t ngx_goconnect_state_topic(gc_slice_t topic);
-
-/* takes a reference to the frame; NGX_ERROR ends it */
-typedef ngx_int_t (*ngx_goconnect_state_tell_pt)(
-    void *data, ngx_goconnect_ws_frame_t *frame);
 
 /*
  * The frames of a list ([{"peer_id" or "user_id", "status", ...}]) of a topic

@@ -78,6 +78,11 @@ ngx_goconnect_subscribe_status(ngx_goconnect_item_t *item)
 
     sub = item->sub;
 
+    if (ngx_goconnect_mesh_snapshot(sub->topic, ngx_goconnect_subscribe_state,
+                                    sub) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_goconnect_state_snapshot(
         ngx_goconnect_slice(sub->topic->name, sub->topic->len), item->status,
         ngx_goconnect_subscribe_state, sub);

@@ -35,16 +35,15 @@ ngx_goconnect_topic_valid(gc_slice_t name)
     static const struct {
         const char *prefix;
         size_t len;
-        ngx_uint_t staff;
+        const char *parts[2];
     } kinds[] = {
-        {"user:", 5, 0},
-        {"device:", 7, 0},
-        {"tenant:", 7, 1},
-        {"network:", 8, 1},
+        {"user:", 5, {NULL, NULL}},
+        {"device:", 7, {NULL, NULL}},
+        {"tenant:", 7, {"/staff", NULL}},
+        {"network:", 8, {"/staff", "/mesh"}},
     };
-    static const char staff[] = "/staff";
-    const char *rest;
-    size_t i, left;
+    const char *rest, *part;
+    size_t i, j, left;
 
     for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (name.len < kinds[i].len + GC_UUID_LEN ||
@@ -60,8 +59,16 @@ ngx_goconnect_topic_valid(gc_slice_t name)
 
         left = name.len - kinds[i].len - GC_UUID_LEN;
 
-        return left == 0 || (kinds[i].staff && left == sizeof(staff) - 1 &&
-                             ngx_memcmp(rest + GC_UUID_LEN, staff, left) == 0);
+        for (j = 0; left && j < 2; j++) {
+            part = kinds[i].parts[j];
+
+            if (part && left == ngx_strlen(part) &&
+                ngx_memcmp(rest + GC_UUID_LEN, part, left) == 0) {
+                left = 0;
+            }
+        }
+
+        return left == 0;
     }
 
     return 0;
@@ -166,6 +173,7 @@ ngx_goconnect_topic_release(ngx_goconnect_topic_t *topic)
     }
 
     ngx_goconnect_typing_free(topic);
+    ngx_goconnect_mesh_free(topic);
 
     p = &ngx_goconnect_topics
              .buckets[topic->hash & (ngx_goconnect_topics.nbuckets - 1)];

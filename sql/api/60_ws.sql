@@ -123,7 +123,8 @@ $$;
 -- body: [{topic, seq}]. Out: {topics: [{topic, seq, resync, events,
 -- netmap_version, status, self}], refused: [{topic, code}]}; events holds what
 -- came after the seq that was asked for, at most 1,000 of a topic; status is
--- who of it is on line.
+-- who of it is on line. Who may read a network may watch its mesh, which is of
+-- the nodes: it has no seq.
 CREATE FUNCTION api_1.ws_subscribe(ctx api_1.ctx, body jsonb) RETURNS api_1.reply
 LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 DECLARE
@@ -141,25 +142,25 @@ BEGIN
     WITH w AS MATERIALIZED (
         SELECT x.place, x.value ->> 'topic' AS topic,
                (x.value ->> 'seq')::bigint AS since,
-               p.part[1] AS kind, p.part[2]::uuid AS id, p.part[3] IS NOT NULL AS staff
+               p.part[1] AS kind, p.part[2]::uuid AS id, coalesce(p.part[3], '') AS part
           FROM jsonb_array_elements(body) WITH ORDINALITY AS x (value, place)
           LEFT JOIN LATERAL regexp_match(x.value ->> 'topic',
-              '^(user|device|tenant|network):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/staff)?$')
+              '^(user|device|tenant|network):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/staff|/mesh)?$')
               AS p (part) ON true
     ), d AS MATERIALIZED (
         SELECT w.*, coalesce(CASE w.kind
             WHEN 'user' THEN
-                CASE WHEN w.id = ctx.user_id AND ctx.device_id IS NULL AND NOT w.staff
+                CASE WHEN w.id = ctx.user_id AND ctx.device_id IS NULL AND w.part = ''
                      THEN 'ok' END
             WHEN 'device' THEN
-                CASE WHEN w.id = ctx.device_id AND NOT w.staff THEN 'ok' END
+                CASE WHEN w.id = ctx.device_id AND w.part = '' THEN 'ok' END
             WHEN 'tenant' THEN
-                (SELECT CASE WHEN ctx.device_id IS NULL
-                              AND a.rank >= CASE WHEN w.staff THEN 2 ELSE 1 END
+                (SELECT CASE WHEN ctx.device_id IS NULL AND w.part <> '/mesh'
+                              AND a.rank >= CASE w.part WHEN '/staff' THEN 2 ELSE 1 END
                              THEN 'ok' ELSE 'forbidden' END
                    FROM api_1._tenant_access(ctx.user_id, w.id) a)
             WHEN 'network' THEN
-                (SELECT CASE WHEN w.staff AND (ctx.device_id IS NOT NULL OR a.rank < 2)
+                (SELECT CASE WHEN w.part = '/staff' AND (ctx.device_id IS NOT NULL OR a.rank < 2)
                              THEN 'forbidden'
                              WHEN a.joined OR a.tenant_rank >= 3 AND ctx.device_id IS NULL
                              THEN 'ok' ELSE 'forbidden' END
@@ -173,13 +174,13 @@ BEGIN
             SELECT coalesce(json_agg(json_build_object(
                        'topic', d.topic,
                        'seq', s.seq,
-                       'resync', d.since IS NOT NULL
+                       'resync', d.since IS NOT NULL AND d.part <> '/mesh'
                                  AND coalesce(e.n, 0) IS DISTINCT FROM s.seq - d.since,
                        'events', CASE WHEN coalesce(e.n, 0) = s.seq - d.since
                                       THEN coalesce(e.frames, '[]'::json)
                                       ELSE '[]'::json END,
                        'netmap_version', v.version,
-                       'status', coalesce(CASE WHEN d.staff THEN NULL
+                       'status', coalesce(CASE WHEN d.part <> '' THEN NULL
                                                WHEN d.kind = 'network' THEN api_1._peers_here(d.id)
                                                WHEN d.kind = 'tenant' THEN api_1._users_here(d.id)
                                           END, '[]'::json),
@@ -198,7 +199,7 @@ BEGIN
                     AND s.seq - d.since <= 1000) e ON d.since < s.seq
               LEFT JOIN LATERAL (
                  SELECT n.netmap_version AS version FROM goconnect.networks n
-                  WHERE n.id = d.id AND d.kind = 'network' AND NOT d.staff) v ON true
+                  WHERE n.id = d.id AND d.kind = 'network' AND d.part = '') v ON true
              WHERE d.code = 'ok'),
         'refused', (
             SELECT coalesce(json_agg(json_build_object('topic', d.topic, 'code', d.code)
