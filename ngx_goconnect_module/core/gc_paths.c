@@ -193,10 +193,11 @@ gc_paths_put(gc_paths_t *paths, const gc_path_t *path, int own)
     if (i && !own) {
         pair = &paths->pair[i];
 
-        /* ages are told in whole seconds: what is repeated may seem older */
+        /* ages are whole seconds: of two in the same one, that of who has told
+         * all he knows is the older */
         if (path->at + 2 < pair->at ||
-            ((pair->own || pair->path == GC_PATH_GONE) &&
-             path->at <= pair->at)) {
+            (pair->path == GC_PATH_GONE && path->at <= pair->at) ||
+            (pair->own && path->at + !pair->is_dirty <= pair->at)) {
             return;
         }
     }

@@ -166,7 +166,7 @@ is scalar @{ mesh_on($_, 4) }, 4, 'garbage is nothing' for $a, $b;
 $a->must(204, DELETE => "/v1/peers/$p3", undef, @ada);
 for my $ws ($watch_a, $watch_b) {
     my $frame = told($ws, $p1, $p3);
-    is_deeply $frame->{data}{links}, [], 'the pairs of a peer that left are gone';
+    is scalar(grep { /$p3/ } keys %{ links($frame) }), 0, 'the pairs of a peer that left are gone';
 }
 mesh_on($_, 2) for $a, $b;
 
@@ -186,8 +186,8 @@ is $watch_b->ask(ping => {})->{type}, 'ok', 'bob watches';
 $a->must(204, DELETE => "/v1/tenants/$t/members/$user{bob}{id}", undef, @ada);
 my $revoked = $watch_b->expect('revoked', timeout => 60);
 ok scalar(grep { $_ eq "network:$network" } @{ $revoked->{data}{topics} }), 'then he is removed';
-is_deeply $watch_b->ask(subscribe => { topics => [ { topic => $topic } ] })->{data}{refused},
-    [ { topic => $topic, code => 'forbidden' } ], 'and may not watch again';
+is_deeply $watch_b->ask(subscribe => { topics => [ { topic => $topic } ] })->{data},
+    { topics => [], refused => [ { topic => $topic, code => 'not_found' } ] }, 'and may not watch again';
 my $four = peer($b, 'ada');
 ($watch_a) = subscribe($a, $user{ada}{token});
 $watch_a->expect('mesh', timeout => 60);
