@@ -18,6 +18,7 @@ let me = null;
 let open = null;                      // the channel on screen
 let loader = null;                    // timer
 let meanwhile = null;                 // what came while the marks are read
+let again = false;                    // asked for while they are read
 let told = new Map();                 // channel -> when it was told that I type
 let expiry = null;
 const strange = new Set();            // channels heard of, without a mark
@@ -43,6 +44,7 @@ export function stopChannels() {
   marks = new Map();
   told = new Map();
   me = open = loader = expiry = meanwhile = null;
+  again = false;
   channels.set({ unread: {}, typing: {} });
 }
 
@@ -59,8 +61,10 @@ function count() {
 }
 
 
-// All marks at once, soon; what comes meanwhile is newer than the answer.
+// All marks at once, soon; what comes meanwhile is newer than the answer. An
+// answer that is on its way may be older than the reason to ask.
 export function loadMarks() {
+  if (loader && meanwhile) again = true;
   if (!me || loader) return;
   loader = setTimeout(async () => {
     const owner = me;
@@ -75,6 +79,10 @@ export function loadMarks() {
     const missed = meanwhile;
 
     loader = meanwhile = null;
+    if (again) {
+      again = false;
+      loadMarks();
+    }
     if (!answer) return;
     marks = new Map(answer.items.map((mark) => (
       [channelOf(mark), { number: mark.number, last: mark.last_number }])));
