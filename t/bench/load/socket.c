@@ -39,8 +39,8 @@ socket_init(socket_t *s, char *line)
 
         topic = &s->topics[s->ntopics++];
         topic->map = *name == '*';
-        topic->name = name + topic->map;
-        topic->seq = -1;
+        topic->name = strsep(&name, "=") + topic->map;
+        topic->seq = name ? strtoll(name, NULL, 10) : -1;
     }
 }
 

@@ -74,7 +74,10 @@ typedef struct {
 } socket_net_t;
 
 
-/* line: PATH [TOPIC,TOPIC...], `*` before a topic: it begins with a netmap */
+/*
+ * line: PATH [TOPIC,TOPIC...], `*` before a topic: it begins with a netmap;
+ * `=SEQ` behind it: that was seen, what came since is replayed
+ */
 void socket_init(socket_t *s, char *line);
 void socket_connect(socket_net_t *net, socket_t *s);
 void socket_ready(socket_net_t *net, socket_t *s, uint32_t events);
