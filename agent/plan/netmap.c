@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/netmap_lists.h"
 #include "plan/netmap_parse.h"
 #include "plan/netmap_parts.h"
 
@@ -13,7 +14,13 @@ typedef const struct netmap_peer *netmap_ref;
 void
 netmap_destroy(struct netmap *map)
 {
+    size_t i;
+
     if (map != NULL) {
+        for (i = 0; i < map->peer_count; i++) {
+            netmap_lists_release(map->peers[i].lists);
+        }
+
         free(map->peers);
         netmap_parts_clear(map);
         free(map);
@@ -357,6 +364,9 @@ netmap_remove(struct netmap *map, const json_t *remove, struct error *error)
     for (i = 0, kept = 0; i < map->peer_count; i++) {
         if (!gone[i]) {
             map->peers[kept++] = map->peers[i];
+
+        } else {
+            netmap_lists_release(map->peers[i].lists);
         }
     }
 
@@ -393,11 +403,13 @@ netmap_change(struct netmap *map, const json_t *remove, const json_t *upsert,
                                       netmap_by_id);
 
         if (known != NULL) {
+            netmap_lists_release(known->lists);
             *known = peer;
             continue;
         }
 
         if (netmap_reserve(map, 1, error) != 0) {
+            netmap_lists_release(peer.lists);
             return -1;
         }
 
@@ -412,6 +424,7 @@ static struct netmap *
 netmap_copy(const struct netmap *map, struct error *error)
 {
     struct netmap *copy;
+    size_t i;
 
     copy = malloc(sizeof(*copy));
 
@@ -434,6 +447,10 @@ netmap_copy(const struct netmap *map, struct error *error)
     if (map->peer_count > 0) {
         memcpy(copy->peers, map->peers, map->peer_count * sizeof(*map->peers));
         copy->peer_count = map->peer_count;
+
+        for (i = 0; i < copy->peer_count; i++) {
+            (void) netmap_lists_share(copy->peers[i].lists);
+        }
     }
 
     return copy;

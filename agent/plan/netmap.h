@@ -24,6 +24,8 @@
 #define NETMAP_RULES_MAX 128
 #define NETMAP_RELAYS_MAX 64
 #define NETMAP_PORTS_MAX 64
+#define NETMAP_TAGS_MAX 32
+#define NETMAP_ROUTES_MAX 32    /* of one peer */
 #define NETMAP_SELECTOR_SIZE 68 /* "tag:" and a label, "peer:" and an id */
 #define NETMAP_URL_SIZE 2049
 #define NETMAP_DOMAIN_SIZE 254 /* RFC 1035, 2.3.4, as text */
@@ -72,6 +74,8 @@ struct netmap_peer {
     char role[NETMAP_ROLE_SIZE];
     char name[NETMAP_LABEL_SIZE];
     char via[NETMAP_ID_SIZE]; /* the gateway's peer id, or "" */
+    char home_relay[NETMAP_ID_SIZE];
+    struct netmap_lists *lists; /* tags and routes; NULL: neither */
     bool gateway;
     bool agentless; /* it is reached by `via`, or not at all */
     bool has_next_key;
@@ -88,6 +92,7 @@ struct netmap {
     char tenant_id[NETMAP_ID_SIZE];
     char name[NETMAP_NAME_SIZE];
     char slug[NETMAP_LABEL_SIZE];
+    bool lan; /* mode l2: broadcasts and other protocols cross it */
     struct prefix cidr;
     struct prefix cidr6; /* ADDRESS_NONE if there is none */
     struct netmap_settings settings;
@@ -131,6 +136,13 @@ enum netmap_result netmap_part(struct netmap **assembly, const json_t *data,
  */
 enum netmap_result netmap_delta(struct netmap *map, const json_t *data,
                                 struct error *error);
+
+/* Whether the peer wears the tag. */
+bool netmap_tagged(const struct netmap_peer *peer, const char *tag);
+
+/* Its approved routes and how many; NULL and 0 for none. */
+const struct prefix *netmap_routes(const struct netmap_peer *peer,
+                                   size_t *count);
 
 /* NULL if there is no such peer.  The map keeps ownership. */
 const struct netmap_peer *netmap_find(const struct netmap *map,

@@ -1,5 +1,7 @@
 #include "plan/netmap.h"
 
+#include "plan/netmap_lists.h"
+
 
 /* json_null() for "" or an address that is not there. */
 static json_t *
@@ -73,19 +75,21 @@ static json_t *
 netmap_json_peer(const struct netmap_peer *peer)
 {
     return json_pack(
-        "{so so so so so so so sb sb so so so so so}", "id",
+        "{so so so so so so so so sb sb so so so so so so so}", "id",
         netmap_json_text(peer->id), "device_id",
         netmap_json_text(peer->device_id), "user_id",
         netmap_json_text(peer->user_id), "username",
         netmap_json_text(peer->username), "role", netmap_json_text(peer->role),
         "name", netmap_json_text(peer->name), "via",
-        netmap_json_text(peer->via), "gateway", peer->gateway ? 1 : 0, "agent",
-        peer->agentless ? 0 : 1, "public_key",
+        netmap_json_text(peer->via), "home_relay",
+        netmap_json_text(peer->home_relay), "gateway", peer->gateway ? 1 : 0,
+        "agent", peer->agentless ? 0 : 1, "public_key",
         netmap_json_key(&peer->public_key, true), "next_public_key",
         netmap_json_key(&peer->next_public_key, peer->has_next_key),
         "ip_address", netmap_json_address(&peer->ip_address), "ip6_address",
         netmap_json_address(&peer->ip6_address), "endpoints",
-        netmap_json_endpoints(peer));
+        netmap_json_endpoints(peer), "tags", netmap_lists_tags(peer), "routes",
+        netmap_lists_routes(peer));
 }
 
 
@@ -176,12 +180,12 @@ static json_t *
 netmap_json_network(const struct netmap *map)
 {
     return json_pack(
-        "{so so so so so so so}", "id", netmap_json_text(map->network_id),
+        "{so so so so so so so ss}", "id", netmap_json_text(map->network_id),
         "tenant_id", netmap_json_text(map->tenant_id), "name",
         netmap_json_text(map->name), "slug", netmap_json_text(map->slug),
         "cidr", netmap_json_cidr(&map->cidr), "cidr6",
         netmap_json_cidr(&map->cidr6), "settings",
-        netmap_json_settings(&map->settings));
+        netmap_json_settings(&map->settings), "mode", map->lan ? "l2" : "l3");
 }
 
 

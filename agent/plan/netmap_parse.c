@@ -4,6 +4,7 @@
 
 #include "core/gc_cidr.h"
 #include "core/gc_uuid.h"
+#include "plan/netmap_lists.h"
 
 
 bool
@@ -202,8 +203,9 @@ netmap_parse_peer_fields(const json_t *json, struct netmap_peer *peer,
 
     if (!netmap_parse_id(json, "device_id", peer->device_id, false) ||
         !netmap_parse_id(json, "user_id", peer->user_id, false) ||
-        !netmap_parse_id(json, "via", peer->via, false)) {
-        what = "device_id, user_id or via";
+        !netmap_parse_id(json, "via", peer->via, false) ||
+        !netmap_parse_id(json, "home_relay", peer->home_relay, false)) {
+        what = "device_id, user_id, via or home_relay";
 
     } else if (!netmap_parse_text(json, "username", peer->username,
                                   sizeof(peer->username)) ||
@@ -252,9 +254,11 @@ netmap_parse_network(const json_t *json, struct netmap *map,
                      struct error *error)
 {
     char id[NETMAP_ID_SIZE];
-    const char *what;
+    const char *mode, *what;
 
     what = NULL;
+    mode = json_string_value(json_object_get(json, "mode"));
+    map->lan = mode != NULL && strcmp(mode, "l2") == 0;
 
     if (!json_is_object(json)) {
         return error_set(error, ERROR_INVALID, "the netmap has no network");
@@ -311,5 +315,9 @@ netmap_parse_peer(const struct netmap *map, const json_t *json,
         return -1;
     }
 
-    return netmap_parse_place(map, peer, error);
+    if (netmap_parse_place(map, peer, error) != 0) {
+        return -1;
+    }
+
+    return netmap_lists_parse(json, peer, error);
 }

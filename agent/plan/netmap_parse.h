@@ -29,7 +29,10 @@ int netmap_parse_network(const json_t *json, struct netmap *map,
 int netmap_parse_place(const struct netmap *map, const struct netmap_peer *peer,
                        struct error *error);
 
-/* One peer, whose addresses must be of the map's network. */
+/*
+ * One peer, whose addresses must be of the map's network; with a reference to
+ * its lists (netmap_lists.h).
+ */
 int netmap_parse_peer(const struct netmap *map, const json_t *json,
                       struct netmap_peer *peer, struct error *error);
 

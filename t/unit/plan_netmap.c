@@ -211,6 +211,12 @@ Test(netmap, malformed_peers_are_refused)
                              "characters-of-a-dns-label")),
         odd_peer("name", json_stringn("a\0b", 3)),
         odd_peer("role", json_integer(1)),
+        odd_peer("home_relay", json_string("x")),
+        odd_peer("tags", json_string("web")),
+        odd_peer("tags", json_pack("[s]", "")),
+        odd_peer("tags", json_pack("[i]", 1)),
+        odd_peer("routes", json_pack("[s]", "192.168.1.1/24")),
+        odd_peer("routes", json_pack("[s, s]", "10.0.0.0/8", "home")),
     };
 
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -221,6 +227,55 @@ Test(netmap, malformed_peers_are_refused)
                      "case %zu", i);
         cr_expect_null(map);
     }
+}
+
+
+Test(netmap, tags_and_routes_live_with_their_peer)
+{
+    struct netmap *map, *again;
+    const struct netmap_peer *peer;
+    const struct prefix *routes;
+    struct error error;
+    json_t *list, *json;
+    char id[NETMAP_ID_SIZE], text[ADDRESS_TEXT];
+    size_t count;
+
+    list = json_array();
+    json = odd_peer("tags", json_pack("[s, s]", "web", "db"));
+    json_object_set_new(json, "routes",
+                        json_pack("[s, s]", "192.168.1.0/24", "::/0"));
+    json_array_append_new(list, json);
+    map = NULL;
+    cr_assert_eq(feed(&map, fixture_part(0, 1, 1, list)), NETMAP_DONE);
+
+    /* a delta that does not touch the peer, and the durable form */
+    cr_assert_eq(change(map, delta(1, 2, fixture_peers(5, 2), json_array())),
+                 NETMAP_DONE);
+    json = netmap_to_json(map);
+    again = netmap_from_json(json, &error);
+    json_decref(json);
+    cr_assert_not_null(again);
+    netmap_destroy(map);
+
+    fixture_id(1, id);
+    peer = netmap_find(again, id);
+    cr_assert(netmap_tagged(peer, "web"));
+    cr_assert(netmap_tagged(peer, "db"));
+    cr_assert_not(netmap_tagged(peer, "we"));
+    routes = netmap_routes(peer, &count);
+    cr_assert_eq(count, 2);
+    cr_assert_str_eq(prefix_format(&routes[0], text), "192.168.1.0/24");
+    cr_assert_str_eq(prefix_format(&routes[1], text), "::/0");
+
+    /* replaced, and gone */
+    list = json_array();
+    json_array_append_new(list, fixture_peer(1));
+    cr_assert_eq(change(again, delta(2, 3, list, ids(5, 1))), NETMAP_DONE);
+    peer = netmap_find(again, id);
+    cr_assert_not(netmap_tagged(peer, "web"));
+    cr_assert_null(netmap_routes(peer, &count));
+    cr_assert_eq(count, 0);
+    netmap_destroy(again);
 }
 
 
