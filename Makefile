@@ -34,7 +34,8 @@ AGENT_SRC := $(filter-out $(MAINS),$(wildcard agent/*/*.c)) $(CORE_SRC)
 UNIT_SRC  := $(wildcard t/unit/*.c)
 obj        = $(patsubst %.c,$(B)/obj/%.o,$(1))
 UNITS     := $(patsubst t/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
-AGENT     := $(B)/goconnectd $(B)/goconnect $(B)/drivers/backend $(B)/drivers/netmap
+AGENT     := $(B)/goconnectd $(B)/goconnect $(B)/drivers/backend $(B)/drivers/netmap \
+             $(B)/drivers/boottime.so
 C_FILES    = $(shell find ngx_goconnect_module agent t -name '*.[ch]')
 
 .DEFAULT_GOAL := help
@@ -139,6 +140,11 @@ $(B)/goconnect: $(call obj,agent/client/goconnect.c) $(B)/libagent.a
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(AGENT_LIBS)
 
 # Programs by which suites drive parts of the agent.
+$(B)/drivers/%.so: t/drivers/%.c
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	@$(CC) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
+
 $(B)/drivers/%: $(B)/obj/t/drivers/%.o $(B)/libagent.a
 	@mkdir -p $(@D)
 	@echo '  LINK $@'

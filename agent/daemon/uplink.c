@@ -347,7 +347,10 @@ uplink_told(uplink_t *uplink, json_int_t seconds)
 void
 uplink_nudge(uplink_t *uplink)
 {
-    if (uplink->state == UPLINK_CONNECTED) {
+    if (uplink->socket != NULL && socket_stranded(uplink->socket)) {
+        uplink_lost(uplink, 0, "the address that it came from is gone");
+
+    } else if (uplink->state == UPLINK_CONNECTED) {
         uplink_endpoints(uplink);
 
     } else if (uplink->state == UPLINK_WAITING &&
@@ -355,6 +358,18 @@ uplink_nudge(uplink_t *uplink)
                uplink->told_s < 0) {
         loop_timer_set(uplink->daemon->loop, &uplink->timer,
                        500 + daemon_random() % 500);
+    }
+}
+
+
+void
+uplink_woke(uplink_t *uplink, int64_t slept_ms)
+{
+    if (uplink->state == UPLINK_CONNECTED && slept_ms > SOCKET_DEAD_S * 1000) {
+        uplink_lost(uplink, 0, "this machine was asleep");
+
+    } else {
+        uplink_nudge(uplink);
     }
 }
 

@@ -58,6 +58,9 @@ void uplink_told(uplink_t *uplink, json_int_t seconds);
 /* This machine's addresses changed: tell, or try again sooner. */
 void uplink_nudge(uplink_t *uplink);
 
+/* This machine slept for so long. */
+void uplink_woke(uplink_t *uplink, int64_t slept_ms);
+
 /* The connection is complete: hello has come. */
 void uplink_hello(uplink_t *uplink, const json_t *data);
 

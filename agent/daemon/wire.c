@@ -241,7 +241,10 @@ wire_create(daemon_t *daemon, err_t *err)
         return NULL;
     }
 
-    if (wire_local_open(wire, err) == -1) {
+    wire->roam = roam_create(daemon, err);
+
+    if (wire->roam == NULL || wire_local_open(wire, err) == -1) {
+        roam_destroy(wire->roam);
         forward_close(wire->forward);
         backend_close(daemon->backend);
         free(wire);
@@ -257,6 +260,7 @@ wire_destroy(wire_t *wire)
 {
     loop_timer_cancel(&wire->soon);
     wire_local_close(wire);
+    roam_destroy(wire->roam);
     forward_close(wire->forward);
     backend_close(wire->daemon->backend);
     free(wire);

@@ -2,6 +2,7 @@
 #define GC_DAEMON_WIRE_H
 
 #include "daemon/daemon.h"
+#include "daemon/roam.h"
 
 struct wire {
     daemon_t *daemon;
@@ -9,9 +10,11 @@ struct wire {
     loop_fd_t monitor_io;
     struct local_addresses local;
     struct forward *forward;
+    roam_t *roam;
     loop_timer_t soon;
     loop_timer_t settle;
     int soon_armed;
+    int settling; /* addresses changed, and may go on changing */
 };
 
 

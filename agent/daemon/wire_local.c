@@ -1,8 +1,7 @@
 #include "daemon/wire_local.h"
 
 #include "base/log.h"
-#include "daemon/subnets.h"
-#include "daemon/uplink.h"
+#include "daemon/roam.h"
 #include "daemon/wire.h"
 
 #include <string.h>
@@ -46,10 +45,11 @@ wire_local_settled(void *arg)
 {
     wire_t *wire = arg;
 
+    wire->settling = 0;
+    roam_look(wire->roam);
+
     if (wire_local_read(wire)) {
-        log_info("this machine's addresses changed");
-        uplink_nudge(wire->daemon->uplink);
-        subnets_tell(wire->daemon);
+        roam_moved(wire->daemon);
     }
 
     wire_sync(wire->daemon);
@@ -71,7 +71,9 @@ wire_local_event(void *arg, uint32_t events)
         return;
     }
 
-    if (changed) {
+    /* once, or a burst without an end would be waited for */
+    if (changed && !wire->settling) {
+        wire->settling = 1;
         loop_timer_set(wire->daemon->loop, &wire->settle, WIRE_SETTLE_MS);
     }
 }

@@ -4,8 +4,11 @@
 
 #include "link/protocols.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 typedef struct socket_out socket_out_t;
 
@@ -400,6 +403,32 @@ socket_send(socket_link_t *socket, const char *text)
 
     lws_callback_on_writable(socket->wsi);
     return 0;
+}
+
+
+int
+socket_stranded(const socket_link_t *link)
+{
+    struct sockaddr_storage own;
+    socklen_t size = sizeof(own);
+    int fd, gone;
+
+    if (link->wsi == NULL ||
+        getsockname(lws_get_socket_fd(link->wsi), (struct sockaddr *) &own,
+                    &size) == -1) {
+        return 0;
+    }
+
+    fd = socket(own.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd == -1) {
+        return 0;
+    }
+
+    /* the port is free for UDP, or the address is there all the same */
+    gone = bind(fd, (struct sockaddr *) &own, size) == -1 &&
+           errno == EADDRNOTAVAIL;
+    close(fd);
+    return gone;
 }
 
 

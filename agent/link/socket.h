@@ -40,6 +40,12 @@ socket_link_t *socket_open(loop_t *loop, dial_server_t *server,
 /* Queues one message; -1 if the queue is full or the connection not open. */
 int socket_send(socket_link_t *socket, const char *text);
 
+/*
+ * Whether the address at our end is not this machine's any more: nothing that
+ * is sent arrives, and nobody tells.
+ */
+int socket_stranded(const socket_link_t *socket);
+
 /* No callback any more. */
 void socket_close(socket_link_t *socket);
 

@@ -331,6 +331,9 @@ desired_peers(struct desired *desired, const struct netmap *map,
             memset(&slot->endpoint, 0, sizeof(slot->endpoint));
         }
 
+        slot->keepalive =
+            paths != NULL ? paths_keepalive(paths, &slot->public_key) : 0;
+
         qsort(slot->allowed, slot->allowed_count, sizeof(struct prefix),
               desired_by_prefix);
         slots[kept++] = *slot;

@@ -13,6 +13,9 @@
 /* With many peers a look costs more (10,000: some 20 ms): look less often. */
 #define PATHS_POLL_PEERS_PER_MS 2
 
+/* A keep-alive is a data message without data: it needs no answer. */
+#define PATHS_KEEPALIVE_BYTES 32
+
 
 struct paths_peer {
     struct key public_key;
@@ -22,6 +25,8 @@ struct paths_peer {
     size_t candidate_count;
     struct endpoint endpoint; /* the choice; ADDRESS_NONE: none */
     bool proven;              /* the peer has answered there */
+    bool wake;                /* it shall hear from us */
+    size_t attempts;          /* candidates left where we roamed to */
     bool unanswered;          /* traffic goes out, nothing comes back ... */
     uint64_t since_ms;        /* ... since then */
     uint64_t answered_ms;     /* the last sign of life, when proven */
@@ -168,10 +173,18 @@ paths_choose(struct paths_peer *peer, const struct endpoint *endpoint,
 }
 
 
+static bool
+paths_in_session(const struct paths *paths, const struct paths_peer *peer)
+{
+    return peer->proven && paths->now_ms - peer->answered_ms < PATHS_SESSION_MS;
+}
+
+
 /*
- * Ranks what was told.  A path that works is kept; one that has been still for
- * longer than a session lives and is no longer offered is given up; one that
- * is merely being tried gives way to the best of the new list.
+ * Ranks what was told.  A path that works is kept unless the peer says that it
+ * is not there any more; one that has been still for longer than a session
+ * lives and is no longer offered is given up; one that is merely being tried
+ * gives way to the best of the new list.
  */
 static void
 paths_candidates(struct paths *paths, struct paths_peer *peer)
@@ -179,7 +192,7 @@ paths_candidates(struct paths *paths, struct paths_peer *peer)
     static const struct endpoint none;
     struct endpoint ordered[NETMAP_ENDPOINTS_MAX];
     size_t i, n;
-    bool same;
+    bool same, offered;
 
     n = paths_order(paths, peer, ordered);
     same = n == peer->candidate_count;
@@ -192,11 +205,12 @@ paths_candidates(struct paths *paths, struct paths_peer *peer)
         return;
     }
 
+    offered = paths_offers(peer, &peer->endpoint);
     memcpy(peer->candidates, ordered, n * sizeof(ordered[0]));
     peer->candidate_count = n;
 
-    if (peer->proven && (paths->now_ms - peer->answered_ms < PATHS_SESSION_MS ||
-                         n == 0 || paths_offers(peer, &peer->endpoint))) {
+    if (peer->proven && (n == 0 || paths_offers(peer, &peer->endpoint) ||
+                         (!offered && paths_in_session(paths, peer)))) {
         return;
     }
 
@@ -213,6 +227,43 @@ paths_set_local(struct paths *paths, const struct paths_local *local)
 
     for (i = 0; i < paths->count; i++) {
         paths_candidates(paths, &paths->peers[i]);
+    }
+}
+
+
+/* The present endpoint's turn, unless another is nearer now; then the rest. */
+static void
+paths_restart(const struct paths *paths, struct paths_peer *peer)
+{
+    peer->attempts = peer->candidate_count;
+    peer->wake = true;
+    peer->unanswered = false;
+    peer->since_ms = paths->now_ms;
+
+    if (peer->candidate_count == 0) {
+        return;
+    }
+
+    if (!paths_offers(peer, &peer->endpoint)) {
+        peer->attempts++;
+    }
+
+    if (paths_rank(paths, &peer->candidates[0]) <
+        paths_rank(paths, &peer->endpoint)) {
+        paths_choose(peer, &peer->candidates[0], false);
+    }
+}
+
+
+void
+paths_roamed(struct paths *paths)
+{
+    size_t i;
+
+    for (i = 0; i < paths->count; i++) {
+        if (paths_in_session(paths, &paths->peers[i])) {
+            paths_restart(paths, &paths->peers[i]);
+        }
     }
 }
 
@@ -297,6 +348,10 @@ paths_next(struct paths_peer *peer)
 static uint64_t
 paths_patience(const struct paths_peer *peer)
 {
+    if (peer->attempts > 0) {
+        return PATHS_ROAM_MS;
+    }
+
     return peer->proven ? PATHS_DEAD_MS : PATHS_TRY_MS;
 }
 
@@ -308,6 +363,28 @@ paths_remember(struct paths_peer *peer, const struct actual_peer *seen)
     peer->tx_bytes = seen->tx_bytes;
     peer->handshake_s = seen->handshake_s;
     peer->handshake_ns = seen->handshake_ns;
+}
+
+
+/* The next candidate hears from us, until all had their turn. */
+static bool
+paths_roam(struct paths_peer *peer, uint64_t now_ms)
+{
+    if (now_ms - peer->since_ms < PATHS_ROAM_MS) {
+        return false;
+    }
+
+    peer->attempts--;
+    peer->since_ms = now_ms;
+
+    if (!paths_next(peer)) {
+        peer->attempts = 0;
+        return false;
+    }
+
+    peer->wake = peer->attempts > 0;
+
+    return true;
 }
 
 
@@ -328,17 +405,26 @@ paths_look(struct paths_peer *peer, const struct actual_peer *seen,
                seen->handshake_s > peer->handshake_s ||
                (seen->handshake_s == peer->handshake_s &&
                 seen->handshake_ns > peer->handshake_ns);
-    sent = seen->tx_bytes > peer->tx_bytes;
+    sent = seen->tx_bytes - peer->tx_bytes > PATHS_KEEPALIVE_BYTES;
     paths_remember(peer, seen);
+
+    if (seen->keepalive != 0) {
+        peer->wake = false; /* it has heard */
+    }
 
     if (answered) {
         if (seen->endpoint.address.family != ADDRESS_NONE) {
             paths_choose(peer, &seen->endpoint, true);
         }
 
-        peer->unanswered = false;
+        peer->unanswered = peer->wake = false;
+        peer->attempts = 0;
         peer->answered_ms = now_ms;
         return false;
+    }
+
+    if (peer->attempts > 0) {
+        return paths_roam(peer, now_ms);
     }
 
     if (!peer->unanswered) {
@@ -405,7 +491,7 @@ paths_deadline(const struct paths *paths)
 
         choice = true;
 
-        if (!peer->unanswered) {
+        if (!peer->unanswered && peer->attempts == 0) {
             continue;
         }
 
@@ -434,4 +520,15 @@ paths_endpoint(const struct paths *paths, const struct key *public_key,
     *endpoint = peer->endpoint;
 
     return true;
+}
+
+
+uint16_t
+paths_keepalive(const struct paths *paths, const struct key *public_key)
+{
+    const struct paths_peer *peer;
+
+    peer = paths_find(paths, public_key);
+
+    return peer != NULL && peer->wake ? PATHS_WAKE_S : 0;
 }

@@ -24,8 +24,14 @@
  */
 #define PATHS_DEAD_MS 15000
 
+/* Where we are now, each candidate of a peer is given so long to answer. */
+#define PATHS_ROAM_MS 1000
+
+/* The interval that makes WireGuard say something at once; never waited. */
+#define PATHS_WAKE_S 25
+
 /* Counters are looked at so often: while a peer is being tried, else. */
-#define PATHS_POLL_TRYING_MS 1000
+#define PATHS_POLL_TRYING_MS 500
 #define PATHS_POLL_IDLE_MS 2000
 
 /* What is known of our own side. */
@@ -45,6 +51,12 @@ void paths_destroy(struct paths *paths);
 
 /* Own addresses changed (copied); untried candidates are ranked anew. */
 void paths_set_local(struct paths *paths, const struct paths_local *local);
+
+/*
+ * We are somewhere else, or were asleep: peers with a session hear from us at
+ * once, at one candidate after the other until they answer.
+ */
+void paths_roamed(struct paths *paths);
 
 /*
  * Takes the candidates of all peers but self_id; peers that are gone are
@@ -67,5 +79,9 @@ uint64_t paths_deadline(const struct paths *paths);
 /* The endpoint that the peer shall have now; false: none is known. */
 bool paths_endpoint(const struct paths *paths, const struct key *public_key,
                     struct endpoint *endpoint);
+
+/* The peer's keep-alive interval in s; 0: it is only spoken to on demand. */
+uint16_t paths_keepalive(const struct paths *paths,
+                         const struct key *public_key);
 
 #endif

@@ -356,3 +356,147 @@ Test(paths, peers_that_leave_are_forgotten)
     cr_assert_eq(paths_observe(world.paths, NULL, world.now), 0);
     end(&world);
 }
+
+
+/* A session, and then another place. */
+static struct world
+roamed(const char *const *subnets)
+{
+    struct world world;
+
+    world = begin(subnets, three);
+    world.peer.endpoint = fixture_endpoint(chosen(&world));
+    world.peer.handshake_s = 1700000000;
+    world.peer.rx_bytes = 92;
+    cr_assert_eq(after(&world, 1000), 0);
+    paths_roamed(world.paths);
+
+    return world;
+}
+
+
+static uint16_t
+keepalive(struct world *world)
+{
+    return paths_keepalive(world->paths, &world->peer.public_key);
+}
+
+
+Test(paths, after_roaming_every_candidate_hears_from_us_once)
+{
+    struct world world;
+
+    world = roamed(lan);
+    cr_assert_str_eq(chosen(&world), "192.168.7.9:1000");
+    cr_assert_eq(keepalive(&world), PATHS_WAKE_S);
+
+    /* the interval is there: said, and taken back */
+    world.peer.keepalive = PATHS_WAKE_S;
+    world.peer.tx_bytes = 32;
+    cr_assert_eq(after(&world, 10), 0);
+    cr_assert_eq(keepalive(&world), 0);
+    world.peer.keepalive = 0;
+    cr_assert_leq(paths_deadline(world.paths), world.now + 990);
+
+    cr_assert_eq(after(&world, 1000), 1);
+    cr_assert_str_eq(chosen(&world), "10.5.5.5:1000");
+    cr_assert_eq(keepalive(&world), PATHS_WAKE_S);
+    world.peer.keepalive = PATHS_WAKE_S;
+    cr_assert_eq(after(&world, 10), 0);
+    world.peer.keepalive = 0;
+    cr_assert_eq(after(&world, 1000), 1);
+    cr_assert_str_eq(chosen(&world), "203.0.113.1:1000");
+
+    /* nobody is there to answer: as it was, and no more of it */
+    cr_assert_eq(after(&world, 1000), 1);
+    cr_assert_str_eq(chosen(&world), "192.168.7.9:1000");
+    cr_assert_eq(keepalive(&world), 0);
+    cr_assert_eq(after(&world, 100000), 0);
+    end(&world);
+}
+
+
+Test(paths, after_roaming_an_answer_settles_it)
+{
+    struct world world;
+
+    world = roamed(lan);
+    cr_assert_eq(after(&world, 1000), 1);
+    world.peer.rx_bytes += 32;
+    world.peer.endpoint = fixture_endpoint("10.5.5.5:1000");
+    cr_assert_eq(after(&world, 500), 0);
+    cr_assert_eq(keepalive(&world), 0);
+    cr_assert_eq(after(&world, 100000), 0);
+    cr_assert_str_eq(chosen(&world), "10.5.5.5:1000");
+    end(&world);
+}
+
+
+Test(paths, after_roaming_what_is_near_goes_first)
+{
+    static const char *const home[] = {"10.5.5.1/24", NULL};
+    struct world world;
+    struct paths_local local;
+
+    world = roamed(lan);
+    local = world.local;
+    local.subnets[0] = fixture_prefix(home[0]);
+    local.own[0] = local.subnets[0].address;
+    paths_set_local(world.paths, &local);
+    paths_roamed(world.paths);
+    cr_assert_str_eq(chosen(&world), "10.5.5.5:1000");
+    end(&world);
+}
+
+
+Test(paths, after_roaming_idle_peers_are_left_alone)
+{
+    struct world world;
+    unsigned i;
+
+    world = begin(lan, three);
+    paths_roamed(world.paths);
+    cr_assert_eq(keepalive(&world), 0);
+    end(&world);
+
+    /* a session that has ended is none */
+    world = roamed(lan);
+
+    for (i = 0; i < 4; i++) {
+        (void) after(&world, 1000);
+    }
+
+    (void) after(&world, 200000);
+    paths_roamed(world.paths);
+    cr_assert_eq(keepalive(&world), 0);
+    end(&world);
+}
+
+
+Test(paths, a_peer_that_roamed_says_where_it_is)
+{
+    static const char *const elsewhere[] = {"203.0.113.9:1000", NULL};
+    struct world world;
+
+    world = roamed(lan);
+    world.peer.rx_bytes += 32;
+    (void) after(&world, 10);
+    offer(&world, elsewhere);
+    cr_assert_str_eq(chosen(&world), "203.0.113.9:1000");
+    end(&world);
+}
+
+
+Test(paths, a_keepalive_needs_no_answer)
+{
+    struct world world;
+
+    world = begin(lan, three);
+    world.peer.handshake_s = 1700000000;
+    world.peer.rx_bytes = 92;
+    (void) after(&world, 0);
+    world.peer.tx_bytes = 32;
+    cr_assert_eq(after(&world, 10000), 0);
+    cr_assert_eq(after(&world, 100000), 0);
+    end(&world);
+}

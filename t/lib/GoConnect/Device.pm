@@ -21,12 +21,13 @@ our $BUILD = $GoConnect::Cluster::BUILD;
 our $PASSWORD = 'correct horse battery';
 
 # Options: with => HOST (same LAN), args => [...] for goconnectd (default
-# --insecure, as the lab's server speaks plain http), backend => 'userspace'.
+# --insecure, as the lab's server speaks plain http), backend => 'userspace',
+# env => [ 'NAME=value' ] for goconnectd.
 sub new {
     my ($class, $lab, $name, %opt) = @_;
     my $self = bless { name => $name, lab => $lab,
         host => $lab->host($name, $opt{with} ? (with => $opt{with}) : ()),
-        args => $opt{args} // [ '--insecure' ], }, $class;
+        args => $opt{args} // [ '--insecure' ], env => $opt{env} // [] }, $class;
     push @{ $self->{args} }, '--backend', $opt{backend} if $opt{backend};
     $self->start_daemon;
     return $self;
@@ -39,7 +40,8 @@ sub log { $_[0]{host}->log('goconnectd') }
 # Starts goconnectd and waits until it answers the command.
 sub start_daemon {
     my ($self) = @_;
-    $self->{daemon} = $self->{host}->start('goconnectd', "$BUILD/goconnectd", @{ $self->{args} });
+    $self->{daemon} = $self->{host}->start('goconnectd', 'env', @{ $self->{env} },
+        "$BUILD/goconnectd", @{ $self->{args} });
     my $end = time + 20;
     while (($self->cli('status'))[0] == 3) {
         croak "$self->{name}: goconnectd does not answer:\n" . $self->log

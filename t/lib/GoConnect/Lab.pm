@@ -80,8 +80,8 @@ sub host {
             . "ip address add 2001:db8:$n\::1/64 dev lan$n nodad && ip link set lan$n up");
     }
     $self->{lan}{$name} = $lan;
-    my $number = 9 + ++$lan->{hosts};
     my $host = GoConnect::Lab::Host->_new($self, $name);
+    my $number = 9 + ++$lan->{hosts};
     my $port = "p$lan->{n}x$number";
     # From outside the process namespaces, where the host's pid is known.
     system('nsenter', '--net=' . $self->netns, 'ip', 'link', 'add', $port, 'type', 'veth',
@@ -89,15 +89,22 @@ sub host {
         or croak "no link for host $name";
     $middle->must('ip', 'link', 'set', $port, 'master', $lan->{bridge}, 'up');
     $host->must('sh', '-c', 'echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad; '
-        . 'ip link set lo up && '
-        . "ip address add 198.51.$lan->{n}.$number/24 dev eth0 && "
-        . "ip address add 2001:db8:$lan->{n}::$number/64 dev eth0 nodad && "
-        . 'ip link set eth0 up && '
-        . "ip route add default via 198.51.$lan->{n}.1 && "
-        . "ip -6 route add default via 2001:db8:$lan->{n}::1");
-    $host->{address} = "198.51.$lan->{n}.$number";
+        . 'ip link set lo up');
+    $host->_settle($lan->{n}, $number);
     $host->{port} = $port;
     return $self->{host}{$name} = $host;
+}
+
+# Carries a host to where another one is: the cable goes into that LAN, and
+# with it come an address of there and its router.
+sub move {
+    my ($self, $name, $with) = @_;
+    my $host = $self->{host}{$name} // croak "no host $name";
+    my $lan = $self->{lan}{$with} // croak "no host $with";
+    $host->must('ip', 'address', 'flush', 'dev', 'eth0', 'scope', 'global');
+    $self->{middle}->must('ip', 'link', 'set', $host->{port}, 'master', $lan->{bridge});
+    $self->{lan}{$name} = $lan;
+    return $host->_settle($lan->{n}, 9 + ++$lan->{hosts});
 }
 
 # Ends a lab. Called at the end of the process too.
@@ -158,6 +165,18 @@ sub _new {
     }
     open my $fh, '<', "/proc/$holder/task/$holder/children" or croak $!;
     ($self->{pid}) = split ' ', <$fh>;
+    return $self;
+}
+
+# Takes the addresses of a LAN.
+sub _settle {
+    my ($self, $lan, $number) = @_;
+    $self->must('sh', '-c', "ip address add 198.51.$lan.$number/24 dev eth0 && "
+        . "ip address add 2001:db8:$lan\::$number/64 dev eth0 nodad && "
+        . 'ip link set eth0 up && '
+        . "ip route replace default via 198.51.$lan.1 && "
+        . "ip -6 route replace default via 2001:db8:$lan\::1");
+    $self->{address} = "198.51.$lan.$number";
     return $self;
 }
 
