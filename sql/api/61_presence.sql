@@ -173,6 +173,30 @@ BEGIN
 END
 $$;
 
+-- Once more, those who came: a peer made while the statement was under way that
+-- told of its device saw as little of that as the statement saw of the peer.
+CREATE FUNCTION api_1._presence_late() RETURNS json[]
+LANGUAGE plpgsql AS $$
+DECLARE
+    frames json[];
+BEGIN
+    WITH c AS (
+        UPDATE goconnect.presence_news n SET checked = true WHERE NOT n.checked
+        RETURNING n.at, n.news
+    )
+    SELECT array_agg(json_build_object('type', 'peer_status', 'topic', 'network:' || p.network_id,
+               'data', json_build_object('network_id', p.network_id, 'peer_id', p.id,
+                                         'status', 'online', 'endpoint', p.endpoints[1])))
+      INTO frames
+      FROM c
+     CROSS JOIN jsonb_array_elements_text(c.news::jsonb -> 'devices') d
+      JOIN goconnect.presence i ON i.device_id = d.value::uuid
+      JOIN goconnect.peers p ON p.device_id = i.device_id
+     WHERE p.created_at > c.at - interval '10 seconds';
+    RETURN coalesce(frames, '{}');
+END
+$$;
+
 -- Notes what has changed, with the next number, which it returns; NULL if nothing
 -- has. The first of all says nothing.
 CREATE FUNCTION api_1._presence_note(devices uuid[], frames json[]) RETURNS bigint
@@ -181,9 +205,9 @@ DECLARE
     last bigint := (SELECT max(n.number) FROM goconnect.presence_news n);
 BEGIN
     IF last IS NULL THEN
-        INSERT INTO goconnect.presence_news (number, news)
+        INSERT INTO goconnect.presence_news (number, news, checked)
         VALUES ((extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
-                '{"devices": [], "frames": []}')
+                '{"devices": [], "frames": []}', true)
         RETURNING number INTO last;
     END IF;
     IF cardinality(devices) = 0 AND cardinality(frames) = 0 THEN
@@ -191,9 +215,10 @@ BEGIN
     END IF;
     DELETE FROM goconnect.presence_news n
      WHERE n.at < now() - interval '1 minute' AND n.number < last;
-    INSERT INTO goconnect.presence_news (number, news)
+    INSERT INTO goconnect.presence_news (number, news, checked)
     VALUES (last + 1, json_build_object('devices', to_json(devices),
-                                        'frames', array_to_json(frames)));
+                                        'frames', array_to_json(frames)),
+            cardinality(devices) = 0);
     RETURN last + 1;
 END
 $$;
@@ -249,6 +274,7 @@ BEGIN
        OR EXISTS (SELECT FROM goconnect.presence s WHERE s.until < now())
        OR EXISTS (SELECT FROM goconnect.presence_users s WHERE s.until < now())
        OR NOT EXISTS (SELECT FROM goconnect.presence_news)
+       OR EXISTS (SELECT FROM goconnect.presence_news n WHERE NOT n.checked)
     THEN
         busy := NOT api_1._presence_lock();
         IF NOT busy THEN
@@ -260,7 +286,8 @@ BEGIN
                            WHERE NOT EXISTS (SELECT FROM goconnect.nodes n WHERE n.id = o.id));
             SELECT x.came, x.went INTO d FROM api_1._presence_devices(node, body, over) x;
             SELECT x.came, x.went INTO u FROM api_1._presence_users(node, body, over) x;
-            frames := coalesce(api_1._status_frames(d.went, 'offline'), '{}')
+            frames := api_1._presence_late()
+                || coalesce(api_1._status_frames(d.went, 'offline'), '{}')
                 || coalesce(api_1._status_frames(d.came, 'online'), '{}')
                 || coalesce(api_1._presence_frames(u.went, 'offline'), '{}')
                 || coalesce(api_1._presence_frames(u.came, 'online'), '{}');

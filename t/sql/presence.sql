@@ -35,6 +35,15 @@ CREATE FUNCTION t.pass(seconds integer) RETURNS void LANGUAGE sql AS $$
 CREATE FUNCTION t.member(c api_1.ctx, tenant uuid, who uuid) RETURNS jsonb LANGUAGE sql AS $$
     SELECT i::jsonb FROM json_array_elements((api_1.members_list(c, tenant, NULL, NULL)).body -> 'items') i WHERE i ->> 'user_id' = who::text $$;
 
+-- a peer that was made while its device was being told of
+SELECT is(t.told(:'one', jsonb_build_object('online', t.list(:'l'))), 'false peer_status/online', 'a device comes');
+SELECT is(t.told(:'two', '{}'), 'false peer_status/online', '... and the peer that it got at the same time is told of once more');
+SELECT is(t.told(:'one', '{}'), 'true -', '... once');
+DELETE FROM goconnect.presence;
+DELETE FROM goconnect.presence_news;
+DELETE FROM goconnect.nodes;
+UPDATE goconnect.peers SET created_at = created_at - interval '1 minute';
+
 -- devices
 SELECT is(t.told(:'one', jsonb_build_object('online', t.list(:'l'))), 'false peer_status/online', 'a new node brings a device');
 SELECT is((api_1.peers_list(:'bob', :'lan', NULL, NULL)).body::jsonb @? '$.items[*] ? (@.online == true)', true, '... which the list shows');
