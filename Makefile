@@ -30,11 +30,13 @@ UNIT_LIBS   = -lcriterion -ljansson -ljwt -lcrypto -lcrypt -lpthread
 CORE_SRC  := $(wildcard ngx_goconnect_module/core/*.c)
 PLAN_SRC  := $(wildcard agent/plan/*.c)
 MAINS     := agent/daemon/goconnectd.c agent/client/goconnect.c
-AGENT_SRC := $(filter-out $(MAINS),$(wildcard agent/*/*.c)) $(CORE_SRC)
+NSS_SRC   := $(wildcard agent/nss/*.c)
+AGENT_SRC := $(filter-out $(MAINS) $(NSS_SRC),$(wildcard agent/*/*.c)) $(CORE_SRC)
 UNIT_SRC  := $(wildcard t/unit/*.c)
 obj        = $(patsubst %.c,$(B)/obj/%.o,$(1))
 UNITS     := $(patsubst t/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
-AGENT     := $(B)/goconnectd $(B)/goconnect $(B)/drivers/backend $(B)/drivers/netmap \
+AGENT     := $(B)/goconnectd $(B)/goconnect $(B)/libnss_goconnect.so.2 \
+             $(B)/drivers/backend $(B)/drivers/netmap \
              $(B)/drivers/boottime.so
 C_FILES    = $(shell find ngx_goconnect_module agent t -name '*.[ch]')
 
@@ -138,6 +140,14 @@ $(B)/goconnectd: $(call obj,agent/daemon/goconnectd.c) $(B)/libagent.a
 $(B)/goconnect: $(call obj,agent/client/goconnect.c) $(B)/libagent.a
 	@echo '  LINK $@'
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+
+# Loaded into every program that looks up a name: no sanitizer in there.
+$(B)/libnss_goconnect.so.2: $(NSS_SRC) Makefile
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	@$(CC) -std=gnu11 $(CFLAGS) -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+	    -fPIC $(WARN) -shared -Wl,-soname,$(@F) -Wl,-z,relro,-z,now \
+	    -Wl,-z,defs -Wl,-z,nodelete -o $@ $(NSS_SRC)
 
 # Programs by which suites drive parts of the agent.
 $(B)/drivers/%.so: t/drivers/%.c

@@ -59,6 +59,7 @@ my %agent = (
     link   => [qw(core base plan)],
     daemon => [qw(core base plan os link)],
     client => [qw(core base link)],
+    nss    => [],
 );
 
 subtest 'includes follow the order of the layers' => sub {
