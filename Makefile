@@ -107,7 +107,7 @@ soak: ## break nodes, database and connections under load, in full; SEED=N again
 seed: ## fill the database of a running `make run`; SCALE=1 is a million messages
 	@SCALE='$(SCALE)' RUN='$(RUN)' DATABASE='$(DATABASE)' exec scripts/seed
 
-bench: ## measure, side by side with pgbench and a constant answer
+bench: ## measure, side by side with pgbench, nchan, Nebula, tinc and wg
 	@exec t/bench/run
 
 format: ## put every C file into the house's format
@@ -156,6 +156,12 @@ $(B)/drivers/%.so: t/drivers/%.c
 	@$(CC) $(CFLAGS) -fPIC -shared -o $@ $< -ldl
 
 $(B)/drivers/%: $(B)/obj/t/drivers/%.o $(B)/libagent.a
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+
+# What `make bench` measures the agent's own code with.
+$(B)/bench/apply: $(B)/obj/t/bench/apply.o $(B)/libagent.a
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(AGENT_LIBS)

@@ -76,8 +76,8 @@ sub forget_peak {
 # where the kernel tells.
 sub cpu {
     my $sum = 0;
-    for my $pid (@_) {
-        open my $fh, '<', "/proc/$pid/schedstat" or next;
+    for my $file (map { glob "/proc/$_/task/*/schedstat" } @_) {
+        open my $fh, '<', $file or next;
         $sum += (split ' ', <$fh>)[0] / 1e9;
     }
     return $sum;
