@@ -172,6 +172,8 @@ $(B)/bench/load: $(call obj,$(wildcard t/bench/load/*.c)) $(B)/libpure.a
 	@echo '  LINK $@'
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto
 
+$(B)/unit/nsswitch: $(call obj,agent/base/nsswitch.c)
+
 $(B)/unit/%: $(B)/obj/t/unit/%.o $(B)/libpure.a
 	@mkdir -p $(@D)
 	@echo '  LINK $@'

@@ -21,6 +21,8 @@ static int config_path(config_t *config, const config_setting_t *setting,
                        const char *value, err_t *err);
 static int config_backend(config_t *config, const config_setting_t *setting,
                           const char *value, err_t *err);
+static int config_names(config_t *config, const config_setting_t *setting,
+                        const char *value, err_t *err);
 static int config_log_level(config_t *config, const config_setting_t *setting,
                             const char *value, err_t *err);
 static int config_insecure(config_t *config, const config_setting_t *setting,
@@ -31,6 +33,7 @@ static const config_setting_t config_settings[] = {
     {"socket", config_path, offsetof(config_t, socket)},
     {"ca", config_path, offsetof(config_t, ca)},
     {"backend", config_backend, 0},
+    {"names", config_names, 0},
     {"log-level", config_log_level, 0},
     {"insecure", config_insecure, 0},
 };
@@ -45,6 +48,7 @@ config_init(config_t *config)
     strcpy(config->state, CONFIG_STATE);
     strcpy(config->socket, CONFIG_SOCKET);
     strcpy(config->backend, "auto");
+    strcpy(config->names, "auto");
     config->log_level = LOG_LEVEL_INFO;
 }
 
@@ -79,6 +83,27 @@ config_backend(config_t *config, const config_setting_t *setting,
 
     strcpy(config->backend, value);
     return 0;
+}
+
+
+static int
+config_names(config_t *config, const config_setting_t *setting,
+             const char *value, err_t *err)
+{
+    static const char *const modes[] = {"auto", "resolved", "nss", "hosts",
+                                        "off"};
+    size_t i;
+
+    for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        if (strcmp(value, modes[i]) == 0) {
+            strcpy(config->names, modes[i]);
+            return 0;
+        }
+    }
+
+    return err_set(err, "bad_setting",
+                   "%s is auto, resolved, nss, hosts or off, not \"%.100s\"",
+                   setting->name, value);
 }
 
 
@@ -124,7 +149,7 @@ config_set(config_t *config, const char *name, const char *value, err_t *err)
 
     return err_set(err, "bad_setting",
                    "there is no setting \"%.100s\"; there are state, socket, "
-                   "ca, backend, log-level and insecure",
+                   "ca, backend, names, log-level and insecure",
                    name);
 }
 

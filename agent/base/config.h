@@ -10,6 +10,7 @@
 #define CONFIG_STATE "/var/lib/goconnect"
 #define CONFIG_SOCKET "/run/goconnect/goconnectd.sock"
 #define CONFIG_BACKEND_SIZE 16
+#define CONFIG_NAMES_SIZE 16
 
 /* goconnectd's configuration: constant after start. */
 typedef struct {
@@ -17,6 +18,7 @@ typedef struct {
     char state[PATH_MAX];
     char socket[PATH_MAX];
     char backend[CONFIG_BACKEND_SIZE]; /* auto, kernel, userspace */
+    char names[CONFIG_NAMES_SIZE];     /* auto, resolved, nss, hosts, off */
     char ca[PATH_MAX];                 /* empty: the system's */
     log_level_t log_level;
     int insecure;

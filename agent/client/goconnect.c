@@ -86,6 +86,17 @@ static const command_t goconnect_commands[] = {
      "what goconnectd is doing: server, networks, problems", ""},
     {"peers", mesh_peers, 0, 1, 0, "peers [NETWORK]",
      "the devices of a network, and how they are reached", ""},
+    {"names", names_run, 0, 1, 0, "names [install|remove]",
+     "the names of all devices, for every program here",
+     "Every device has the name HOST.NETWORK.TENANT.gc, and the short ones\n"
+     "HOST.NETWORK and HOST where they mean one device only and hide no name\n"
+     "of the internet. \"install\" makes the programs of this machine ask for\n"
+     "them (goconnect in /etc/nsswitch.conf; needs root), \"remove\" undoes "
+     "it.\n"
+     "Where systemd-resolved runs, it is told of the long ones by itself.\n"
+     "\n"
+     "  goconnect names\n"
+     "  sudo goconnect names install\n"},
     {"gateway", mesh_gateway, 1, 2, CLIENT_OPT_ENDPOINT,
      "gateway on|off [NETWORK]", "let devices without an agent in by this one",
      "Phones, and computers with the stock WireGuard app, reach the network "

@@ -5,6 +5,7 @@
 #include "daemon/device.h"
 #include "daemon/gateway.h"
 #include "daemon/member.h"
+#include "daemon/naming.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
 
@@ -31,6 +32,8 @@ static void command_down(daemon_t *daemon, control_call_t *call,
                          json_t *request);
 static void command_peers(daemon_t *daemon, control_call_t *call,
                           json_t *request);
+static void command_names(daemon_t *daemon, control_call_t *call,
+                          json_t *request);
 static void command_gateway(daemon_t *daemon, control_call_t *call,
                             json_t *request);
 
@@ -38,11 +41,12 @@ static const struct {
     const char *name;
     command_handler_pt handler;
 } commands[] = {
-    {"status", command_status}, {"identity", command_identity},
-    {"enroll", command_enroll}, {"forget", command_forget},
-    {"join", command_join},     {"leave", command_leave},
-    {"up", command_up},         {"down", command_down},
-    {"peers", command_peers},   {"gateway", command_gateway},
+    {"status", command_status},   {"identity", command_identity},
+    {"enroll", command_enroll},   {"forget", command_forget},
+    {"join", command_join},       {"leave", command_leave},
+    {"up", command_up},           {"down", command_down},
+    {"names", command_names},     {"peers", command_peers},
+    {"gateway", command_gateway},
 };
 
 
@@ -423,6 +427,26 @@ command_peers(daemon_t *daemon, control_call_t *call, json_t *request)
 
     control_reply(call, json_pack("{s:s, s:s, s:o}", "network_id", member->id,
                                   "name", member->name, "peers", list));
+}
+
+
+static void
+command_names(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    err_t err;
+    json_t *reply;
+
+    (void) request;
+
+    wire_look(daemon);
+    reply = naming_describe(daemon, &err);
+
+    if (reply == NULL) {
+        control_fail(call, &err);
+        return;
+    }
+
+    control_reply(call, reply);
 }
 
 

@@ -23,6 +23,7 @@ typedef struct daemon daemon_t;
 typedef struct member member_t;
 typedef struct uplink uplink_t;
 typedef struct wire wire_t;
+typedef struct naming naming_t;
 typedef struct device_call device_call_t;
 
 /* The account that this device is enrolled for; durable (device.c). */
@@ -116,6 +117,7 @@ struct daemon {
     unsigned member_count;
     uplink_t *uplink;
     wire_t *wire;
+    naming_t *naming;
     struct backend *backend;
     control_call_t *forgetting; /* a logout that waits for the server */
     char networks[PATH_MAX];    /* folders under the state folder */

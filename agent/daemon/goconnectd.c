@@ -7,6 +7,7 @@
 #include "daemon/daemon.h"
 #include "daemon/device.h"
 #include "daemon/member.h"
+#include "daemon/naming.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
 #include "link/protocols.h"
@@ -32,6 +33,7 @@ static const struct option goconnectd_options[] = {
     {"state", required_argument, NULL, 's'},
     {"socket", required_argument, NULL, 's'},
     {"backend", required_argument, NULL, 's'},
+    {"names", required_argument, NULL, 's'},
     {"log-level", required_argument, NULL, 's'},
     {"ca", required_argument, NULL, 's'},
     {"insecure", no_argument, NULL, 'i'},
@@ -54,6 +56,11 @@ static const char goconnectd_help[] =
     "  --socket PATH      control socket (" CONFIG_SOCKET ")\n"
     "  --backend NAME     auto (the kernel if it can), kernel, or userspace\n"
     "                     (a wireguard-go process for each interface)\n"
+    "  --names WHERE      tell the peers' names to: auto (systemd-resolved "
+    "where\n"
+    "                     it runs, and the C library's module), resolved, "
+    "nss,\n"
+    "                     hosts (lines in /etc/hosts), or off\n"
     "  --ca FILE          trust the certificates in FILE, not the system's\n"
     "  --insecure         allow plain http to another machine\n"
     "  --log-level LEVEL  error, warn, info or debug (info)\n"
@@ -253,6 +260,11 @@ goconnectd_start(daemon_t *daemon, err_t *err)
         return -1;
     }
 
+    daemon->naming = naming_create(daemon, err);
+    if (daemon->naming == NULL) {
+        return -1;
+    }
+
     goconnectd_finish_leaving(daemon);
 
     /* the mesh stands before the server is asked */
@@ -277,6 +289,8 @@ goconnectd_end(daemon_t *daemon)
         member_flush(daemon->members);
         member_free(daemon->members);
     }
+
+    naming_destroy(daemon->naming);
 
     if (daemon->wire != NULL) {
         wire_destroy(daemon->wire);

@@ -3,6 +3,7 @@
 #include "base/state.h"
 #include "daemon/gateway.h"
 #include "daemon/member.h"
+#include "daemon/naming.h"
 #include "daemon/uplink.h"
 #include "daemon/wire_local.h"
 #include "daemon/wire_round.h"
@@ -147,6 +148,7 @@ wire_sync_now(daemon_t *daemon, err_t *err)
     }
 
     wire_round_clear(&round);
+    naming_sync(daemon);
     wire_tell_waiting(daemon, round.failed);
     wire_schedule(wire, done == -1 || round.failed || round.again);
     uplink_endpoints(daemon->uplink);

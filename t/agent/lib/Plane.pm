@@ -203,7 +203,7 @@ sub ctl_network {
     my $n = keys(%{ $m->{networks} }) + 1;
     my $network = $m->{networks}{$id} = { id => $id, tenant_id => uuid('tenant'), name => $b->{name},
         slug => lc $b->{name}, description => undef, cidr => $b->{cidr} // "10.77.$n.0/24",
-        cidr6 => $b->{cidr6}, visibility => 'private', join_policy => $b->{policy} // 'invite',
+        cidr6 => $b->{cidr6}, domain => $b->{domain}, visibility => 'private', join_policy => $b->{policy} // 'invite',
         required_role => 'member', mode => 'l3', settings => {}, joined => false, role => undef,
         created_at => '2026-01-01T00:00:00Z', updated_at => '2026-01-01T00:00:00Z',
         seq => 1, version => 1, peers => {}, events => [], next => $b->{next} // 2, prefix => "10.77.$n",
@@ -419,7 +419,8 @@ sub netmap {
         if ($part == 0) {
             $data{network} = { map { $_ => $network->{$_} } qw(id tenant_id name slug description
                 cidr cidr6 visibility join_policy required_role mode settings) };
-            $data{relays} = []; $data{dns} = {}; $data{rules} = [];
+            $data{relays} = []; $data{rules} = [];
+            $data{dns} = { domain => $network->{domain} // "$network->{slug}.friends.gc" };
         }
         out($s, { type => 'netmap', topic => "network:$network->{id}", seq => $seq, data => \%data });
         # something happens between two parts
