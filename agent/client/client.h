@@ -30,6 +30,8 @@ enum {
     CLIENT_OPT_INSECURE = 128,
     CLIENT_OPT_KEY = 256,
     CLIENT_OPT_ENDPOINT = 512,
+    CLIENT_OPT_COUNT = 1 << 14,
+    CLIENT_OPT_WATCH = 1 << 15,
     CLIENT_OPT_ROLE = 1 << 16,
     CLIENT_OPT_USES = 1 << 17,
     CLIENT_OPT_EXPIRES = 1 << 18,
@@ -85,6 +87,8 @@ typedef struct {
     const char *policy;
     const char *endpoint;
     const char *network[CLIENT_NETWORKS_MAX]; /* of --network, until NULL */
+    const char *count;
+    int watch;
     int reusable;
     int ephemeral;
     int is_public;
@@ -120,6 +124,7 @@ int mesh_down(client_t *client);
 int mesh_status(client_t *client);
 int mesh_peers(client_t *client);
 int mesh_gateway(client_t *client);
+int ping_run(client_t *client);
 int names_run(client_t *client);
 int chat_run(client_t *client);
 int tenant_list(client_t *client);

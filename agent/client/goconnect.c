@@ -97,6 +97,17 @@ static const command_t goconnect_commands[] = {
      "\n"
      "  goconnect names\n"
      "  sudo goconnect names install\n"},
+    {"ping", ping_run, 1, 1, CLIENT_OPT_COUNT | CLIENT_OPT_NETWORK, "ping PEER",
+     "ask a peer's goconnectd: which path, how long it takes",
+     "PEER is a name, NAME.NETWORK, an address or an id. The first one waits "
+     "up to\n"
+     "5 s: there may be no session yet. Exit code 1 when nothing came back.\n"
+     "\n"
+     "  -c, --count N      so many, one a second (4)\n"
+     "  --network NETWORK  the peer of that network\n"
+     "\n"
+     "  goconnect ping bob\n"
+     "  goconnect ping -c 1 bob.lan\n"},
     {"gateway", mesh_gateway, 1, 2, CLIENT_OPT_ENDPOINT,
      "gateway on|off [NETWORK]", "let devices without an agent in by this one",
      "Phones, and computers with the stock WireGuard app, reach the network "

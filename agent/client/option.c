@@ -49,6 +49,8 @@ static const struct {
     {"cidr", 0, CLIENT_OPT_CIDR, OPTION_TEXT, OPTION_AT(cidr)},
     {"policy", 0, CLIENT_OPT_POLICY, OPTION_TEXT, OPTION_AT(policy)},
     {"endpoint", 0, CLIENT_OPT_ENDPOINT, OPTION_TEXT, OPTION_AT(endpoint)},
+    {"count", 'c', CLIENT_OPT_COUNT, OPTION_TEXT, OPTION_AT(count)},
+    {"watch", 'w', CLIENT_OPT_WATCH, OPTION_FLAG, OPTION_AT(watch)},
     {"reusable", 0, CLIENT_OPT_REUSABLE, OPTION_FLAG, OPTION_AT(reusable)},
     {"ephemeral", 0, CLIENT_OPT_EPHEMERAL, OPTION_FLAG, OPTION_AT(ephemeral)},
     {"public", 0, CLIENT_OPT_PUBLIC, OPTION_FLAG, OPTION_AT(is_public)},

@@ -6,6 +6,7 @@
 #include "daemon/gateway.h"
 #include "daemon/member.h"
 #include "daemon/naming.h"
+#include "daemon/probe.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
 
@@ -34,6 +35,8 @@ static void command_peers(daemon_t *daemon, control_call_t *call,
                           json_t *request);
 static void command_names(daemon_t *daemon, control_call_t *call,
                           json_t *request);
+static void command_ping(daemon_t *daemon, control_call_t *call,
+                         json_t *request);
 static void command_gateway(daemon_t *daemon, control_call_t *call,
                             json_t *request);
 
@@ -46,7 +49,7 @@ static const struct {
     {"join", command_join},       {"leave", command_leave},
     {"up", command_up},           {"down", command_down},
     {"names", command_names},     {"peers", command_peers},
-    {"gateway", command_gateway},
+    {"gateway", command_gateway}, {"ping", command_ping},
 };
 
 
@@ -447,6 +450,17 @@ command_names(daemon_t *daemon, control_call_t *call, json_t *request)
     }
 
     control_reply(call, reply);
+}
+
+
+static void
+command_ping(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    member_t *member = command_member(daemon, call, request);
+
+    if (member != NULL) {
+        probe_ping(member, daemon_text(request, "peer_id"), call);
+    }
 }
 
 

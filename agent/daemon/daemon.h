@@ -102,6 +102,7 @@ struct member {
     char endpoints[1024]; /* as last told the server */
     char problem[320];
     struct member_gateway gateway;
+    struct member_probe *probe; /* probe.c */
     /* as last observed */
     int live;   /* the interface is up */
     int active; /* peers with a session */

@@ -5,6 +5,7 @@
 #include "core/gc_uuid.h"
 #include "daemon/device.h"
 #include "daemon/gateway.h"
+#include "daemon/probe.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
 #include "daemon/wire_local.h"
@@ -80,6 +81,7 @@ member_free(member_t *member)
     }
 
     gateway_stop(member);
+    probe_stop(member);
 
     netmap_destroy(member->map);
     netmap_destroy(member->assembly);

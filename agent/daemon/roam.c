@@ -1,6 +1,7 @@
 #include "daemon/roam.h"
 
 #include "base/log.h"
+#include "daemon/probe.h"
 #include "daemon/subnets.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
@@ -23,6 +24,7 @@ roam_restart(daemon_t *daemon)
 
     for (member = daemon->members; member != NULL; member = member->next) {
         paths_roamed(member->paths);
+        probe_roamed(member);
     }
 
     wire_sync(daemon);

@@ -25,7 +25,7 @@ static json_t *
 uplink_paths_of(daemon_t *daemon, member_t *member)
 {
     err_t err;
-    json_t *paths, *peer, *peers;
+    json_t *path, *paths, *peer, *peers;
     size_t i;
 
     peers = wire_peers(daemon, member, &err);
@@ -40,12 +40,19 @@ uplink_paths_of(daemon_t *daemon, member_t *member)
             continue;
         }
 
-        json_array_append_new(
-            paths,
-            json_pack("{s:s, s:s, s:I, s:I}", "peer_id",
-                      daemon_text(peer, "peer_id"), "path", "direct",
-                      "rx_bytes", uplink_paths_number(peer, "rx_bytes"),
-                      "tx_bytes", uplink_paths_number(peer, "tx_bytes")));
+        path = json_pack("{s:s, s:s, s:I, s:I}", "peer_id",
+                         daemon_text(peer, "peer_id"), "path",
+                         strcmp(daemon_text(peer, "path"), "relayed") == 0
+                             ? "relayed"
+                             : "direct",
+                         "rx_bytes", uplink_paths_number(peer, "rx_bytes"),
+                         "tx_bytes", uplink_paths_number(peer, "tx_bytes"));
+
+        if (uplink_paths_number(peer, "rtt") > 0) {
+            json_object_set(path, "rtt", json_object_get(peer, "rtt"));
+        }
+
+        json_array_append_new(paths, path);
     }
 
     json_decref(peers);

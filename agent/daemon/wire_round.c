@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "daemon/member.h"
+#include "daemon/probe.h"
 #include "daemon/wire.h"
 
 #include <stdio.h>
@@ -340,5 +341,7 @@ wire_round_learn(wire_round_t *round)
                 member->active++;
             }
         }
+
+        probe_look(member, interface);
     }
 }

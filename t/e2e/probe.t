@@ -1,0 +1,62 @@
+# How peers are reached: round trip, loss and path; ping asks for it; and a path
+# that swallows large packets is found and mended.
+
+use strict;
+use warnings;
+use Test::More;
+use GoConnect::Device;
+use GoConnect::Lab;
+use GoConnect::Server;
+
+my $lab = GoConnect::Lab->new->enter;
+my $s = GoConnect::Server->start(workers => 1, address => $GoConnect::Lab::SERVER);
+my $owner = $s->register('owner');
+my @as = (token => $owner->{token});
+my $tenant = $s->must(201, POST => '/v1/tenants', { name => 'Friends' }, @as);
+my $network = $s->must(201, POST => "/v1/tenants/$tenant->{id}/networks", { name => 'Lan' }, @as);
+my $invite = $s->must(201, POST => "/v1/tenants/$tenant->{id}/invites",
+    { network_id => $network->{id}, max_uses => 10 }, @as);
+
+my ($ada, $bob) = map { GoConnect::Device->new($lab, $_) } qw(ada bob);
+for my $d ($ada, $bob) {
+    $d->register($s->url);
+    $d->join($invite->{url});
+}
+ok defined $ada->sees(['bob']), 'ada sees bob';
+ok defined $bob->sees(['ada']), 'bob sees ada';
+
+subtest 'ping' => sub {
+    my $said;
+    ok defined $ada->await(sub { $said = $ada->json('ping', 'bob', '-c', 1) }, 60),
+        'bob answers, from nothing';
+    is $said->{received}, 1, 'one answer';
+    is $said->{answers}[0]{path}, 'direct', 'by a direct path';
+    like $said->{answers}[0]{endpoint}, qr/^(?:\Q@{[ $bob->host->address ]}\E:|\[2001:db8:)/,
+        'which is bob';
+    cmp_ok $said->{min}, '>', 0, 'a round trip';
+    diag sprintf 'first ping %.1f ms', $said->{min} / 1000;
+
+    my ($status, $text) = $ada->cli('ping', '-c', 1, $bob->address);
+    is $status, 0, 'by address';
+    like $text, qr/^1: \d+\.\d{3} ms, direct by \S+:\d+$/m, 'a line';
+    is +($ada->cli('ping', '-c', 1, 'bob.lan'))[0], 0, 'by name and network';
+    is +($ada->cli('ping', '-c', 0, 'bob'))[0], 2, '0 is no count';
+    ($status, $text) = $ada->cli('ping', 'carol');
+    is $status, 2, 'nobody of that name';
+    like $text, qr/no network of this device has a peer "carol"/, 'and says so';
+    is +($ada->cli('ping', 'ada'))[0], 2, 'not oneself';
+};
+
+subtest 'what is known of a peer' => sub {
+    my $peer;
+    ok defined $ada->host->reaches($bob->address, 60), 'ada reaches bob';
+    ok defined $ada->await(sub { $peer = $ada->peers->{bob}; $peer->{rtt} && $peer->{mtu} }, 60),
+        'the round trip is measured';
+    is $peer->{path}, 'direct', 'direct';
+    is $peer->{mtu}, 1420, 'full packets pass';
+    cmp_ok $peer->{loss}, '<=', 100, 'loss in percent';
+};
+
+$_->stop_daemon for $ada, $bob;
+$s->stop;
+done_testing;
