@@ -402,6 +402,16 @@ probe_look(member_t *member, const struct actual_interface *interface)
 
 
 void
+probe_desire(const member_t *member, struct desired *desired)
+{
+    if (member->probe != NULL &&
+        probes_desire(&member->probe->probes, member->map, desired) != 0) {
+        log_error("network %s: out of memory", member->name);
+    }
+}
+
+
+void
 probe_want(member_t *member, const char *peer_id)
 {
     if (member->probe == NULL || member->map == NULL || !member->live) {
@@ -492,8 +502,8 @@ probe_state(const member_t *member, const struct netmap_peer *peer,
         return "self";
     }
 
-    if (asked != NULL && asked->history_count > 2 &&
-        (asked->history & 7) == 7) {
+    if (asked != NULL && probe_now() < asked->active_until_us &&
+        asked->history_count > 2 && (asked->history & 7) == 7) {
         return "down";
     }
 

@@ -31,6 +31,9 @@ const char *probe_state(const member_t *member, const struct netmap_peer *peer,
 /* What was observed of the network's interface, NULL if there is none. */
 void probe_look(member_t *member, const struct actual_interface *interface);
 
+/* The routes to peers that take less than the interface's MTU. */
+void probe_desire(const member_t *member, struct desired *desired);
+
 /* This device is somewhere else: paths may take less now, or more. */
 void probe_roamed(member_t *member);
 

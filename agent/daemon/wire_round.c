@@ -100,6 +100,7 @@ wire_desire(wire_round_t *round, member_t *member)
         return;
     }
 
+    probe_desire(member, desired);
     round->desired[round->count++] = desired;
 }
 

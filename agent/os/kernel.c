@@ -177,6 +177,8 @@ kernel_apply(void *data, const struct operation *operation, struct error *error)
     case OPERATION_UP:
     case OPERATION_ROUTE_ADD:
     case OPERATION_ROUTE_DELETE:
+    case OPERATION_NARROW_ADD:
+    case OPERATION_NARROW_DELETE:
         break;
     }
 

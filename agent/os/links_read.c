@@ -280,7 +280,51 @@ links_routes_begin(void *data)
 
     for (i = 0; i < places->actual->interface_count; i++) {
         places->actual->interfaces[i].route_count = 0;
+        places->actual->interfaces[i].narrow_count = 0;
     }
+}
+
+
+/* The route's own MTU; 0: it has none. */
+static uint32_t
+links_route_mtu(struct nlattr *metrics)
+{
+    struct nlattr *metric[RTAX_MAX + 1];
+
+    if (metrics == NULL ||
+        nla_parse_nested(metric, RTAX_MAX, metrics, NULL) < 0 ||
+        metric[RTAX_MTU] == NULL ||
+        nla_len(metric[RTAX_MTU]) != sizeof(uint32_t)) {
+        return 0;
+    }
+
+    return nla_get_u32(metric[RTAX_MTU]);
+}
+
+
+static int
+links_narrow_append(struct actual_interface *interface,
+                    const struct prefix *prefix, uint32_t mtu)
+{
+    struct actual_narrow *bigger;
+
+    if (interface->narrow_count >= LINKS_MAX) {
+        return E2BIG;
+    }
+
+    bigger = realloc(interface->narrow,
+                     (interface->narrow_count + 1) * sizeof(*bigger));
+
+    if (bigger == NULL) {
+        return ENOMEM;
+    }
+
+    bigger[interface->narrow_count].prefix = *prefix;
+    bigger[interface->narrow_count].mtu = mtu;
+    interface->narrow = bigger;
+    interface->narrow_count++;
+
+    return 0;
 }
 
 
@@ -292,6 +336,7 @@ links_routes_message(struct nlmsghdr *header, void *data)
     struct actual_interface *interface;
     struct rtmsg *message;
     struct prefix prefix;
+    uint32_t mtu;
 
     if (header->nlmsg_type != RTM_NEWROUTE ||
         nlmsg_parse(header, sizeof(*message), attributes, RTA_MAX, NULL) < 0) {
@@ -317,6 +362,11 @@ links_routes_message(struct nlmsghdr *header, void *data)
     }
 
     prefix.length = message->rtm_dst_len;
+    mtu = links_route_mtu(attributes[RTA_METRICS]);
+
+    if (mtu != 0) {
+        return links_narrow_append(interface, &prefix, mtu);
+    }
 
     return links_prefix_append(&interface->routes, &interface->route_count,
                                &prefix);

@@ -244,6 +244,24 @@ links_place(struct nl_sock *rtnl, const struct operation *operation,
 }
 
 
+/* What the route takes at most, for packets that we send. */
+static int
+links_put_mtu(struct nl_msg *message, uint32_t mtu)
+{
+    struct nlattr *metrics;
+
+    metrics = nla_nest_start(message, RTA_METRICS);
+
+    if (metrics == NULL || nla_put_u32(message, RTAX_MTU, mtu) != 0) {
+        return ENOMEM;
+    }
+
+    (void) nla_nest_end(message, metrics);
+
+    return 0;
+}
+
+
 static int
 links_route(struct nl_sock *rtnl, const struct operation *operation,
             unsigned index)
@@ -251,11 +269,15 @@ links_route(struct nl_sock *rtnl, const struct operation *operation,
     struct rtmsg body;
     struct nl_msg *message;
     const struct prefix *prefix;
+    uint32_t mtu;
     bool add;
     int number;
 
-    prefix = &operation->prefix;
-    add = operation->kind == OPERATION_ROUTE_ADD;
+    mtu = operation->kind == OPERATION_NARROW_ADD ? operation->narrow.mtu : 0;
+    prefix = mtu != 0 || operation->kind == OPERATION_NARROW_DELETE
+                 ? &operation->narrow.prefix
+                 : &operation->prefix;
+    add = mtu != 0 || operation->kind == OPERATION_ROUTE_ADD;
 
     memset(&body, 0, sizeof(body));
     body.rtm_family = (uint8_t) links_family(prefix);
@@ -273,7 +295,8 @@ links_route(struct nl_sock *rtnl, const struct operation *operation,
     if (message == NULL ||
         nlmsg_append(message, &body, sizeof(body), NLMSG_ALIGNTO) != 0 ||
         links_put_address(message, RTA_DST, &prefix->address) != 0 ||
-        nla_put_u32(message, RTA_OIF, index) != 0) {
+        nla_put_u32(message, RTA_OIF, index) != 0 ||
+        (mtu != 0 && links_put_mtu(message, mtu) != 0)) {
         nlmsg_free(message);
         return ENOMEM;
     }
@@ -315,13 +338,19 @@ links_apply(struct nl_sock *rtnl, const struct operation *operation,
 
     case OPERATION_ROUTE_ADD:
     case OPERATION_ROUTE_DELETE:
+    case OPERATION_NARROW_ADD:
+    case OPERATION_NARROW_DELETE:
         number = links_route(rtnl, operation, index);
 
         if (number == EEXIST) {
-            return error_set(error, ERROR_ROUTE_IN_USE,
-                             "%s: another route to %s exists on this device",
-                             operation->name,
-                             prefix_format(&operation->prefix, text));
+            return error_set(
+                error, ERROR_ROUTE_IN_USE,
+                "%s: another route to %s exists on this device",
+                operation->name,
+                prefix_format(operation->kind == OPERATION_NARROW_ADD
+                                  ? &operation->narrow.prefix
+                                  : &operation->prefix,
+                              text));
         }
 
         break;

@@ -430,6 +430,8 @@ userspace_apply(void *data, const struct operation *operation,
     case OPERATION_UP:
     case OPERATION_ROUTE_ADD:
     case OPERATION_ROUTE_DELETE:
+    case OPERATION_NARROW_ADD:
+    case OPERATION_NARROW_DELETE:
         break;
     }
 

@@ -40,6 +40,7 @@ actual_destroy(struct actual *actual)
         free(interface->peers);
         free(interface->addresses);
         free(interface->routes);
+        free(interface->narrow);
     }
 
     free(actual->interfaces);

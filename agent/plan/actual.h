@@ -37,6 +37,12 @@ struct actual_peer {
     uint64_t tx_bytes;
 };
 
+/* A route to one peer, for packets smaller than its interface takes. */
+struct actual_narrow {
+    struct prefix prefix;
+    uint32_t mtu;
+};
+
 struct actual_interface {
     char name[ACTUAL_NAME_SIZE];
     char network_id[NETMAP_ID_SIZE]; /* "" when the alias is still missing */
@@ -49,6 +55,8 @@ struct actual_interface {
     size_t address_count;
     struct prefix *routes; /* sorted; those of our protocol only */
     size_t route_count;
+    struct actual_narrow *narrow; /* our routes that have an MTU */
+    size_t narrow_count;
     struct actual_peer *peers; /* sorted by key_compare */
     size_t peer_count;
 };

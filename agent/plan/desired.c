@@ -121,6 +121,7 @@ desired_destroy(struct desired *desired)
     }
 
     free(desired->peers);
+    free(desired->narrow);
     key_wipe(&desired->private_key, sizeof(desired->private_key));
     free(desired);
 }

@@ -33,6 +33,8 @@ struct desired {
     size_t address_count;
     struct prefix routes[DESIRED_ROUTES_MAX];
     size_t route_count;
+    struct actual_narrow *narrow; /* paths that take less than mtu */
+    size_t narrow_count;
     struct desired_peer *peers; /* sorted by key_compare */
     size_t peer_count;
 };

@@ -92,6 +92,18 @@ operation_describe(const struct operation *operation, char *text, size_t size)
         (void) snprintf(text, size, "%s: route - %s", name,
                         prefix_format(&operation->prefix, prefix));
         break;
+
+    case OPERATION_NARROW_ADD:
+        (void) snprintf(text, size, "%s: route + %s mtu %u", name,
+                        prefix_format(&operation->narrow.prefix, prefix),
+                        operation->narrow.mtu);
+        break;
+
+    case OPERATION_NARROW_DELETE:
+        (void) snprintf(text, size, "%s: route - %s mtu %u", name,
+                        prefix_format(&operation->narrow.prefix, prefix),
+                        operation->narrow.mtu);
+        break;
     }
 
     return text;

@@ -265,6 +265,15 @@ probes_begin(struct probes *probes, const struct netmap *map,
 }
 
 
+/* What took long to find out is kept, as long as there is room. */
+static bool
+probe_is_narrow(const struct probes *probes, const struct probe_peer *peer)
+{
+    return peer->mtu != 0 && peer->mtu < probes->mtu &&
+           probes->count <= PROBE_PEERS_MAX / 2;
+}
+
+
 /* Those that left the network, changed their address or fell silent go. */
 static void
 probes_sweep(struct probes *probes, const struct netmap *map,
@@ -285,7 +294,7 @@ probes_sweep(struct probes *probes, const struct netmap *map,
 
         if (from != NULL &&
             address_compare(probe_address(map, from), &peer->address) == 0 &&
-            (now_us < peer->active_until_us ||
+            (now_us < peer->active_until_us || probe_is_narrow(probes, peer) ||
              (wg != NULL && now_s - wg->handshake_s < PROBE_LIVE_S))) {
             i++;
             continue;
@@ -425,6 +434,85 @@ probe_peer_loss(const struct probe_peer *peer)
     return __builtin_popcount(peer->history &
                               ((1U << peer->history_count) - 1)) *
            100 / (int) peer->history_count;
+}
+
+
+static void
+probe_narrow(struct desired *desired, const struct address *address,
+             uint32_t mtu)
+{
+    struct actual_narrow *narrow;
+
+    if (address->family == ADDRESS_NONE) {
+        return;
+    }
+
+    if (address->family == ADDRESS_IPV6 && mtu < NETMAP_MTU_MIN) {
+        mtu = NETMAP_MTU_MIN;
+    }
+
+    narrow = &desired->narrow[desired->narrow_count];
+
+    if (mtu < desired->mtu) {
+        narrow->prefix.address = *address;
+        narrow->prefix.length = address_bits(address);
+        narrow->mtu = mtu;
+        desired->narrow_count++;
+    }
+}
+
+
+/* Whether our interface has addresses of the family. */
+static bool
+probe_routed(const struct desired *desired, const struct address *address)
+{
+    size_t i;
+
+    for (i = 0; i < desired->route_count; i++) {
+        if (desired->routes[i].length < address_bits(address) &&
+            prefix_contains(&desired->routes[i], address)) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+int
+probes_desire(const struct probes *probes, const struct netmap *map,
+              struct desired *desired)
+{
+    const struct netmap_peer *peer;
+    size_t i;
+
+    if (probes->count == 0) {
+        return 0;
+    }
+
+    desired->narrow = calloc(2 * probes->count, sizeof(*desired->narrow));
+
+    if (desired->narrow == NULL) {
+        return -1;
+    }
+
+    for (i = 0; i < probes->count; i++) {
+        peer = netmap_find(map, probes->peers[i].id);
+
+        if (peer == NULL || probes->peers[i].mtu == 0) {
+            continue;
+        }
+
+        if (probe_routed(desired, &peer->ip_address)) {
+            probe_narrow(desired, &peer->ip_address, probes->peers[i].mtu);
+        }
+
+        if (probe_routed(desired, &peer->ip6_address)) {
+            probe_narrow(desired, &peer->ip6_address, probes->peers[i].mtu);
+        }
+    }
+
+    return 0;
 }
 
 

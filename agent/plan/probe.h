@@ -10,6 +10,7 @@
 #define PLAN_PROBE_H
 
 #include "plan/actual.h"
+#include "plan/desired.h"
 #include "plan/netmap.h"
 
 #define PROBE_PORT 51821
@@ -134,6 +135,14 @@ uint64_t probes_deadline(const struct probes *probes);
 /* NULL: it is not being asked. */
 const struct probe_peer *probes_find(const struct probes *probes,
                                      const char *peer_id);
+
+/*
+ * Adds to the wish the routes to peers whose paths take less than the
+ * interface's MTU.  IPv6 has no less than 1280 (RFC 8200, 5).  0, or -1 when
+ * memory is out.
+ */
+int probes_desire(const struct probes *probes, const struct netmap *map,
+                  struct desired *desired);
 
 /* Percent; -1: not known. */
 int probe_peer_loss(const struct probe_peer *peer);

@@ -316,6 +316,50 @@ reconcile_prefixes(struct operations *operations, const char *name,
 }
 
 
+static bool
+reconcile_has_narrow(const struct actual_narrow *list, size_t count,
+                     const struct actual_narrow *wanted)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if (list[i].mtu == wanted->mtu &&
+            prefix_compare(&list[i].prefix, &wanted->prefix) == 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+static int
+reconcile_narrow(struct operations *operations, const char *name,
+                 enum operation_kind kind, const struct actual_narrow *list,
+                 size_t count, const struct actual_narrow *other,
+                 size_t other_count)
+{
+    struct operation *operation;
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if (reconcile_has_narrow(other, other_count, &list[i])) {
+            continue;
+        }
+
+        operation = reconcile_add(operations, kind, name);
+
+        if (operation == NULL) {
+            return -1;
+        }
+
+        operation->narrow = list[i];
+    }
+
+    return 0;
+}
+
+
 static int
 reconcile_create(struct operations *operations, const struct desired *desired)
 {
@@ -406,7 +450,10 @@ reconcile_interface(const struct desired *desired,
         have = &nothing;
     }
 
-    if (reconcile_prefixes(operations, name, OPERATION_ROUTE_DELETE,
+    if (reconcile_narrow(operations, name, OPERATION_NARROW_DELETE,
+                         have->narrow, have->narrow_count, desired->narrow,
+                         desired->narrow_count) != 0 ||
+        reconcile_prefixes(operations, name, OPERATION_ROUTE_DELETE,
                            have->routes, have->route_count, desired->routes,
                            desired->route_count) != 0 ||
         reconcile_prefixes(operations, name, OPERATION_ADDRESS_DELETE,
@@ -431,9 +478,15 @@ reconcile_interface(const struct desired *desired,
         return -1;
     }
 
-    return reconcile_prefixes(operations, name, OPERATION_ROUTE_ADD,
-                              desired->routes, desired->route_count,
-                              have->routes, have->route_count);
+    if (reconcile_prefixes(operations, name, OPERATION_ROUTE_ADD,
+                           desired->routes, desired->route_count, have->routes,
+                           have->route_count) != 0) {
+        return -1;
+    }
+
+    return reconcile_narrow(operations, name, OPERATION_NARROW_ADD,
+                            desired->narrow, desired->narrow_count,
+                            have->narrow, have->narrow_count);
 }
 
 

@@ -21,8 +21,10 @@ enum operation_kind {
     OPERATION_ADDRESS_ADD,    /* prefix */
     OPERATION_ADDRESS_DELETE, /* prefix */
     OPERATION_UP,
-    OPERATION_ROUTE_ADD,   /* prefix */
-    OPERATION_ROUTE_DELETE /* prefix */
+    OPERATION_ROUTE_ADD,    /* prefix */
+    OPERATION_ROUTE_DELETE, /* prefix */
+    OPERATION_NARROW_ADD,   /* narrow: a route with an MTU */
+    OPERATION_NARROW_DELETE /* narrow */
 };
 
 enum peer_change_flags {
@@ -57,6 +59,7 @@ struct operation {
             size_t count;
         } peers;
         struct prefix prefix;
+        struct actual_narrow narrow;
     };
 };
 

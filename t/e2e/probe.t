@@ -57,6 +57,37 @@ subtest 'what is known of a peer' => sub {
     cmp_ok $peer->{loss}, '<=', 100, 'loss in percent';
 };
 
+# A tunnel or a link on the way that says nothing of what it drops.
+subtest 'a path that swallows large packets' => sub {
+    my @large = ('ping', '-n', '-q', '-c', 1, '-W', 5, '-s', 1372, $bob->address);
+    is +($ada->host->run(@large))[0], 0, 'a large packet passes';
+    $lab->middle->must('nft', 'add table inet hole; add chain inet hole forward '
+        . '{ type filter hook forward priority 0; }; '
+        . 'add rule inet hole forward meta length > 1300 drop');
+    isnt +($ada->host->run(@large))[0], 0, 'and does not any more';
+
+    for my $d ($ada, $bob) {
+        $d->stop_daemon;
+        $d->start_daemon;
+    }
+    for ([ $ada, 'bob', $bob ], [ $bob, 'ada', $ada ]) {
+        my ($d, $name, $to) = @$_;
+        ok defined $d->await(sub {
+            $d->cli('ping', '-c', 1, $name);
+            my $mtu = $d->peers->{$name}{mtu};
+            $mtu && $mtu < 1420;
+        }, 120), $d->name . ' has found out';
+        my $mtu = $d->peers->{$name}{mtu};
+        ok $mtu >= 1192 && $mtu <= 1240, "what passes: $mtu";
+        my $route = sub { $d->host->must('ip', 'route', 'get', $to->address) };
+        ok defined $d->await(sub { $route->() =~ /mtu $mtu\b/ }), 'its route says so';
+    }
+    is +($ada->host->run(@large))[0], 0, 'a large packet passes, in pieces';
+
+    is +($ada->cli('down'))[0], 0, 'ada goes down';
+    unlike $ada->host->must('ip', 'route', 'show', 'proto', 201), qr/\S/, 'no route is left';
+};
+
 $_->stop_daemon for $ada, $bob;
 $s->stop;
 done_testing;

@@ -263,6 +263,11 @@ sim_apply(struct sim *sim, const struct operation *operation, bool fresh)
         cr_assert(sim_prefix_delete(now->routes, &now->route_count,
                                     &operation->prefix));
         break;
+
+    case OPERATION_NARROW_ADD:
+    case OPERATION_NARROW_DELETE:
+        cr_assert_fail("no path is narrow here: t/unit/plan_probe.c");
+        break;
     }
 }
 
