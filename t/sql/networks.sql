@@ -181,6 +181,14 @@ SELECT results_eq(format($$SELECT t.more(%L, %L, 4)$$, :'second', :'public'), AR
 SELECT api_1.peers_delete(:'laptop', :'peer') AS gone \g /dev/null
 SELECT results_eq(format($$SELECT t.more(%L, %L, 2)$$, :'second', :'public'), ARRAY['10.1.0.1', 'network_full'], 'a full one gives a released address at once');
 SELECT id AS p6 FROM goconnect.peers WHERE network_id = :'public' AND ip_address = '10.1.0.6' \gset
+
+-- a LAN's frames go to each member one by one: it holds 64
+SELECT t.network(:'admin', :'acme', '{"name": "Cable", "cidr": "192.168.9.0/24", "mode": "l2"}') AS cable \gset
+SELECT t.join(:'admin', :'second', :'acme', :'cable') \g /dev/null
+SELECT is((SELECT count(*) FROM t.more(:'second', :'cable', 64) AS ip WHERE ip LIKE '192.168.9.%'), 64::bigint, 'a network of mode l2 takes 64');
+SELECT is(t.said(api_1.peers_create(t.device(:'second', 'one too many'), :'cable', jsonb_build_object('public_key', t.key('too many')))), '409 network_full', '... and no more');
+SELECT is(t.said(api_1.networks_update(:'admin', :'cable', '{"mode": "l3"}')), '409 network_in_use', '... whose mode stays while it has peers');
+
 SELECT t.network(:'admin', :'acme', '{"name": "Roomy", "cidr": "192.168.7.0/24"}') AS roomy \gset
 SELECT t.device(:'admin', 'd1') AS d1 \gset
 SELECT t.device(:'admin', 'd2') AS d2 \gset
