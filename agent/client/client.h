@@ -30,6 +30,7 @@ enum {
     CLIENT_OPT_INSECURE = 128,
     CLIENT_OPT_KEY = 256,
     CLIENT_OPT_ENDPOINT = 512,
+    CLIENT_OPT_MODE = 1 << 13,
     CLIENT_OPT_COUNT = 1 << 14,
     CLIENT_OPT_WATCH = 1 << 15,
     CLIENT_OPT_ROLE = 1 << 16,
@@ -85,6 +86,7 @@ typedef struct {
     const char *device;
     const char *cidr;
     const char *policy;
+    const char *mode;
     const char *endpoint;
     const char *network[CLIENT_NETWORKS_MAX]; /* of --network, until NULL */
     const char *count;

@@ -20,7 +20,8 @@ const command_t community_commands[] = {
      "  --public   everybody can find it\n"
      "  --open     everybody who finds it can join\n"},
     {"network create", tenant_network_create, 2, 2,
-     COMMUNITY_OPTS | CLIENT_OPT_CIDR | CLIENT_OPT_POLICY | CLIENT_OPT_PUBLIC,
+     COMMUNITY_OPTS | CLIENT_OPT_CIDR | CLIENT_OPT_POLICY | CLIENT_OPT_PUBLIC |
+         CLIENT_OPT_MODE,
      "network create TENANT NAME", "make a network in a tenant",
      "  --cidr RANGE      its addresses; the server takes a free /24 if you "
      "do\n"
@@ -28,8 +29,12 @@ const command_t community_commands[] = {
      "  --policy POLICY   open (members join), invite (the default) or "
      "approval\n"
      "  --public          every member of the tenant sees it\n"
+     "  --mode MODE       l3 (the default), or l2: like a LAN, for up to 64\n"
+     "                    devices: broadcasts cross and games find each "
+     "other\n"
      "\n"
-     "  goconnect network create friends lan --policy open --public\n"},
+     "  goconnect network create friends lan --policy open --public\n"
+     "  goconnect network create friends games --mode l2\n"},
     {"members", member_list, 1, 1, COMMUNITY_OPTS, "members PLACE",
      "who belongs to a network or a tenant", COMMUNITY_PLACE},
     {"role", member_role, 3, 3, COMMUNITY_OPTS, "role PLACE USER ROLE",

@@ -53,6 +53,7 @@ static const struct {
     {"watch", 'w', CLIENT_OPT_WATCH, OPTION_FLAG, OPTION_AT(watch)},
     {"reusable", 0, CLIENT_OPT_REUSABLE, OPTION_FLAG, OPTION_AT(reusable)},
     {"ephemeral", 0, CLIENT_OPT_EPHEMERAL, OPTION_FLAG, OPTION_AT(ephemeral)},
+    {"mode", 0, CLIENT_OPT_MODE, OPTION_TEXT, OPTION_AT(mode)},
     {"public", 0, CLIENT_OPT_PUBLIC, OPTION_FLAG, OPTION_AT(is_public)},
     {"open", 0, CLIENT_OPT_OPEN, OPTION_FLAG, OPTION_AT(open)},
 };

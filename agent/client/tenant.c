@@ -120,6 +120,10 @@ tenant_network_create(client_t *client)
         json_object_set_new(body, "join_policy", json_string(client->policy));
     }
 
+    if (client->mode != NULL) {
+        json_object_set_new(body, "mode", json_string(client->mode));
+    }
+
     snprintf(path, sizeof(path), "/v1/tenants/%.36s/networks", found.id);
     rc = api_call(client, "POST", path, body, &network, &err);
     json_decref(body);

@@ -62,6 +62,11 @@ struct member_gateway {
     int approved;
 };
 
+/* What a network of mode l2 has beyond its tunnel (lan.c). */
+struct member_lan {
+    int ready;
+};
+
 /* One joined network (member.c). */
 struct member {
     member_t *next;
@@ -103,6 +108,7 @@ struct member {
     char problem[320];
     struct member_gateway gateway;
     struct member_probe *probe; /* probe.c */
+    struct member_lan lan;
     /* as last observed */
     int live;   /* the interface is up */
     int active; /* peers with a session */

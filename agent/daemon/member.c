@@ -5,6 +5,7 @@
 #include "core/gc_uuid.h"
 #include "daemon/device.h"
 #include "daemon/gateway.h"
+#include "daemon/lan.h"
 #include "daemon/probe.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
@@ -200,6 +201,7 @@ member_describe(member_t *member)
 {
     char ip[ADDRESS_TEXT] = "", ip6[ADDRESS_TEXT] = "", cidr[ADDRESS_TEXT] = "";
     const struct netmap *map = member->map;
+    json_t *network;
 
     if (member->ip_address.family != ADDRESS_NONE) {
         address_format(&member->ip_address, ip);
@@ -213,7 +215,7 @@ member_describe(member_t *member)
         prefix_format(&map->cidr, cidr);
     }
 
-    return json_pack(
+    network = json_pack(
         "{s:s, s:s?, s:s, s:s?, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:i, s:I, "
         "s:i, s:i, s:s, s:s?, s:s?}",
         "network_id", member->id, "tenant_id",
@@ -228,4 +230,6 @@ member_describe(member_t *member)
         "peers_active", member->active, "gateway", gateway_state(member),
         "gateway_error", member_or_null(member->gateway.problem), "error",
         member_or_null(member->problem));
+    lan_status(member, network);
+    return network;
 }

@@ -2,12 +2,14 @@
 
 #include "base/state.h"
 #include "daemon/gateway.h"
+#include "daemon/lan.h"
 #include "daemon/member.h"
 #include "daemon/naming.h"
 #include "daemon/uplink.h"
 #include "daemon/wire_local.h"
 #include "daemon/wire_round.h"
 #include "os/forward.h"
+#include "os/vxlan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,6 +145,7 @@ wire_sync_now(daemon_t *daemon, err_t *err)
     } while ((round.again || done > 0) && rounds < WIRE_ROUNDS);
 
     if (round.actual != NULL) {
+        round.failed |= lan_sync(daemon, round.actual) == -1;
         wire_round_learn(&round);
         gateway_sync(daemon, round.actual);
     }
@@ -243,10 +246,21 @@ wire_create(daemon_t *daemon, err_t *err)
         return NULL;
     }
 
+    wire->vxlan = vxlan_open(&error);
+
+    if (wire->vxlan == NULL) {
+        daemon_error(err, "failed", &error);
+        forward_close(wire->forward);
+        backend_close(daemon->backend);
+        free(wire);
+        return NULL;
+    }
+
     wire->roam = roam_create(daemon, err);
 
     if (wire->roam == NULL || wire_local_open(wire, err) == -1) {
         roam_destroy(wire->roam);
+        vxlan_close(wire->vxlan);
         forward_close(wire->forward);
         backend_close(daemon->backend);
         free(wire);
@@ -263,6 +277,7 @@ wire_destroy(wire_t *wire)
     loop_timer_cancel(&wire->soon);
     wire_local_close(wire);
     roam_destroy(wire->roam);
+    vxlan_close(wire->vxlan);
     forward_close(wire->forward);
     backend_close(wire->daemon->backend);
     free(wire);

@@ -10,6 +10,8 @@ struct wire {
     loop_fd_t monitor_io;
     struct local_addresses local;
     struct forward *forward;
+    struct vxlan *vxlan;
+    int lan_idle; /* there is no LAN, and none was left */
     roam_t *roam;
     loop_timer_t soon;
     loop_timer_t settle;

@@ -1,9 +1,11 @@
 #include "daemon/wire_round.h"
 
 #include "base/log.h"
+#include "daemon/lan.h"
 #include "daemon/member.h"
 #include "daemon/probe.h"
 #include "daemon/wire.h"
+#include "plan/lan.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +27,7 @@ wire_problem(member_t *member, const char *text)
 static bool
 wire_name_taken(const char *name, void *data)
 {
+    char lan[ACTUAL_NAME_SIZE];
     daemon_t *daemon = data;
     member_t *member;
 
@@ -34,7 +37,8 @@ wire_name_taken(const char *name, void *data)
         }
     }
 
-    return backend_name_taken(name, NULL);
+    lan_name(name, lan);
+    return backend_name_taken(name, NULL) || backend_name_taken(lan, NULL);
 }
 
 
@@ -334,7 +338,7 @@ wire_round_learn(wire_round_t *round)
          member = member->next) {
         interface = actual_find(round->actual, member->id);
         member->live = wire_wanted(member) && interface != NULL &&
-                       interface->device && interface->up;
+                       interface->device && interface->up && lan_ready(member);
         member->active = 0;
 
         for (i = 0; interface != NULL && i < interface->peer_count; i++) {

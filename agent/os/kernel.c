@@ -92,7 +92,7 @@ kernel_links(struct actual *actual, int **indices, struct error *error)
         if (*indices == NULL) {
             rc = -1;
 
-        } else if (links_ours(&list.links[i])) {
+        } else if (links_ours(&list.links[i]) && links_tunnel(&list.links[i])) {
             (*indices)[actual->interface_count] = list.links[i].index;
             rc = links_append(actual, &list.links[i]) == NULL ? -1 : 0;
         }

@@ -39,6 +39,9 @@ int links_all(struct links_list *list, struct error *error);
 /* Whether the alias or the mark says that it is ours. */
 bool links_ours(const struct links_link *link);
 
+/* Whether it can be a tunnel; else it is a LAN on one (os/vxlan.h). */
+bool links_tunnel(const struct links_link *link);
+
 /*
  * Appends an interface with up, mtu and network_id filled; NULL when memory
  * is out.

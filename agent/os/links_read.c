@@ -134,6 +134,13 @@ links_ours(const struct links_link *link)
 }
 
 
+bool
+links_tunnel(const struct links_link *link)
+{
+    return strcmp(link->kind, "vxlan") != 0;
+}
+
+
 struct actual_interface *
 links_append(struct actual *actual, const struct links_link *link)
 {

@@ -194,6 +194,27 @@ links_put_address(struct nl_msg *message, int type,
 }
 
 
+/* The address for all of the subnet: programs ask the interface for it. */
+static int
+links_put_broadcast(struct nl_msg *message, const struct prefix *prefix)
+{
+    struct address broadcast;
+    unsigned bit;
+
+    if (prefix->address.family != ADDRESS_IPV4 || prefix->length > 30) {
+        return 0;
+    }
+
+    broadcast = prefix->address;
+
+    for (bit = prefix->length; bit < 32; bit++) {
+        broadcast.bytes[bit / 8] |= (uint8_t) (0x80 >> bit % 8);
+    }
+
+    return links_put_address(message, IFA_BROADCAST, &broadcast);
+}
+
+
 static int
 links_family(const struct prefix *prefix)
 {
@@ -231,6 +252,7 @@ links_place(struct nl_sock *rtnl, const struct operation *operation,
         nlmsg_append(message, &body, sizeof(body), NLMSG_ALIGNTO) != 0 ||
         links_put_address(message, IFA_LOCAL, &prefix->address) != 0 ||
         links_put_address(message, IFA_ADDRESS, &prefix->address) != 0 ||
+        (add && links_put_broadcast(message, prefix) != 0) ||
         (add && nla_put_u32(message, IFA_FLAGS,
                             IFA_F_NOPREFIXROUTE | IFA_F_NODAD) != 0)) {
         nlmsg_free(message);

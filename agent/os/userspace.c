@@ -129,7 +129,7 @@ userspace_ours(const struct userspace *userspace, const struct links_link *link,
     size_t i;
 
     if (links_ours(link)) {
-        return true;
+        return links_tunnel(link);
     }
 
     for (i = 0; i < records->count; i++) {

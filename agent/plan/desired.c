@@ -139,6 +139,15 @@ desired_host(const struct address *address)
 }
 
 
+/* Whether IPv4 goes by WireGuard itself: on a LAN it goes by what stands on
+ * it (plan/lan.h). */
+static bool
+desired_ipv4(const struct netmap *map)
+{
+    return !map->lan;
+}
+
+
 /* Own addresses with the network's length, and the routes to the network. */
 static int
 desired_place(struct desired *desired, const struct netmap *map,
@@ -155,7 +164,8 @@ desired_place(struct desired *desired, const struct netmap *map,
     size_t i;
 
     for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        if (places[i].address->family == ADDRESS_NONE) {
+        if (places[i].address->family == ADDRESS_NONE ||
+            (places[i].address->family == ADDRESS_IPV4 && !desired_ipv4(map))) {
             continue;
         }
 
@@ -169,6 +179,12 @@ desired_place(struct desired *desired, const struct netmap *map,
         prefix.length = places[i].cidr->length;
         desired->addresses[desired->address_count++] = prefix;
         desired->routes[desired->route_count++] = *places[i].cidr;
+    }
+
+    if (desired->address_count == 0 && map->lan) {
+        return error_set(error, ERROR_UNSUPPORTED,
+                         "LAN mode needs IPv6, which is switched off on this "
+                         "device: sysctl net.ipv6.conf.all.disable_ipv6=0");
     }
 
     if (desired->address_count == 0) {
@@ -225,7 +241,8 @@ desired_count(struct desired_peer *slots, const struct netmap *map,
 
         if (carrier != NULL) {
             slots[carrier - map->peers].allowed_count +=
-                peer->ip6_address.family != ADDRESS_NONE ? 2 : 1;
+                (size_t) desired_ipv4(map) +
+                (size_t) (peer->ip6_address.family != ADDRESS_NONE);
         }
     }
 }
@@ -263,7 +280,11 @@ desired_allow(struct desired_peer *slots, const struct netmap *map,
         }
 
         slot = &slots[carrier - map->peers];
-        slot->allowed[slot->allowed_count++] = desired_host(&peer->ip_address);
+
+        if (desired_ipv4(map)) {
+            slot->allowed[slot->allowed_count++] =
+                desired_host(&peer->ip_address);
+        }
 
         if (peer->ip6_address.family != ADDRESS_NONE) {
             slot->allowed[slot->allowed_count++] =
