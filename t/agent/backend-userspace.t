@@ -94,7 +94,9 @@ GoConnect::Backend::suite('userspace', peers => 1000, more => sub {
             waitpid $pid, 0;
             if ($n % 2) {
                 my ($status, $text) = GoConnect::Backend::driver('a', 'apply', $file);
-                push @wrong, "$n: $text" if $status || GoConnect::Backend::state('a') ne $whole;
+                my $now = GoConnect::Backend::state('a');
+                push @wrong, "$n: $text" . GoConnect::Backend::difference($whole, $now)
+                    if $status || $now ne $whole;
             }
             GoConnect::Backend::driver('a', 'down');
             push @wrong, "$n: an orphan" if GoConnect::Backend::state('a') ne $clean

@@ -149,6 +149,14 @@ sub seen {
 
 # Everything of the namespace that a run may change: for "the same end". wg(8)
 # tells of every wireguard-go of this machine, also of another run's.
+# The lines of two states that only one of them has.
+sub difference {
+    my %count;
+    $count{$_}-- for split /\n/, $_[0];
+    $count{$_}++ for split /\n/, $_[1];
+    return join '', map { ($count{$_} < 0 ? '- ' : '+ ') . "$_\n" } grep { $count{$_} } sort keys %count;
+}
+
 sub state {
     my ($ns) = @_;
     # not `show all`: others' wireguard-go come and go in the same folder
