@@ -158,7 +158,10 @@ naming_link_open(naming_link_t *link, const member_t *member, err_t *err)
     link->ip6_address = member->ip6_address;
 
     for (i = 0; i < RESOLVED_SERVERS_MAX; i++) {
-        if (addresses[i]->family == ADDRESS_NONE) {
+        /* a LAN's IPv4 is on another interface: resolved asks by this one */
+        if (addresses[i]->family == ADDRESS_NONE ||
+            (addresses[i]->family == ADDRESS_IPV4 && member->map->lan &&
+             member->ip6_address.family != ADDRESS_NONE)) {
             continue;
         }
 

@@ -151,7 +151,7 @@ names_reverse_format(const struct prefix *prefix, struct names_zone *zone)
     }
 
     (void) snprintf(zone->name + used, NAMES_SIZE - used, "%s",
-                    ipv4 ? NAMES_IPV4 + 1 : NAMES_IPV6 + 1);
+                    ipv4 ? &NAMES_IPV4[1] : &NAMES_IPV6[1]);
 }
 
 

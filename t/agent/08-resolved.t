@@ -184,6 +184,14 @@ subtest 'goconnectd is killed' => sub {
     ok until_true(sub { getent('ahostsv4', $full) =~ /^10\.77\.5\.9 / }), '... and answers';
 };
 
+subtest 'no right to take port 53, as under systemd' => sub {
+    $a->stop;
+    $a->daemon('setpriv', '--bounding-set', '-net_bind_service');
+    ok until_true(sub { ($a->cli('status'))[0] == 0 && told() }), 'resolved is told of another one';
+    like $host->must("$files/usr/bin/resolvectl", 'dns', 'gc-lan'), qr/10\.77\.4\.\d+:(?!53\b)\d+/, '... by its number';
+    ok until_true(sub { getent('ahostsv4', 'carl.lan.friends.gc') =~ /^10\.77\./ }), '... and finds names there';
+};
+
 $a->must('logout');
 is $a->stop, 0, 'goconnectd ends with 0';
 unlike $a->log, qr/Sanitizer/, 'no sanitizer has complained';

@@ -30,6 +30,8 @@ for my $d (@d{qw(ada bob)}) {
 my ($ada, $bob) = @d{qw(ada bob)};
 ok defined $ada->sees(['bob']), 'ada sees bob';
 ok defined $bob->sees(['ada']), 'bob sees ada';
+is_deeply [ map { $_->{name} } @{ $ada->json('names')->{names} } ],
+    [ 'ada.lan.friends.gc', 'bob.lan.friends.gc' ], 'both have names';
 is $ada->json('status')->{backend}, 'userspace', 'WireGuard runs in user space here'
     if !-d '/sys/module/wireguard';
 
