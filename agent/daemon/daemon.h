@@ -67,6 +67,17 @@ struct member_lan {
     int ready;
 };
 
+struct firewall_route;
+
+/* A network's rules here (firewall.c). */
+struct member_firewall {
+    int on;    /* they stand */
+    int unfit; /* ... and cannot: problem says why */
+    char problem[200];
+    struct firewall_route *routes; /* that we forward to */
+    size_t route_count;
+};
+
 /* One joined network (member.c). */
 struct member {
     member_t *next;
@@ -109,6 +120,7 @@ struct member {
     struct member_gateway gateway;
     struct member_probe *probe; /* probe.c */
     struct member_lan lan;
+    struct member_firewall firewall;
     /* as last observed */
     int live;   /* the interface is up */
     int active; /* peers with a session */

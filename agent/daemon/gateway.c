@@ -7,12 +7,11 @@
 #include "daemon/wire.h"
 #include "daemon/wire_local.h"
 #include "os/forward.h"
-#include "plan/forwarding.h"
+#include "plan/firewall.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define GATEWAY_LOOK_MS 10000 /* somebody may flush the machine's rules */
 #define GATEWAY_WAIT_MS 10000
 
 
@@ -20,7 +19,7 @@ static int
 gateway_wanted(const member_t *member)
 {
     return wire_buildable(member) && member->live &&
-           forwarding_is_gateway(member->map, member->peer_id);
+           firewall_is_gateway(member->map, member->peer_id);
 }
 
 
@@ -140,62 +139,13 @@ gateway_answer(member_t *member)
 }
 
 
-/* Leaves them in *want as far as memory goes. */
-static void
-gateway_collect(daemon_t *daemon, struct forwarding *want)
-{
-    member_t *member;
-    struct error error;
-
-    for (member = daemon->members; member != NULL; member = member->next) {
-        if (gateway_wanted(member) &&
-            forwarding_add(want, member->map, member->peer_id,
-                           member->interface, &error) != 0) {
-            gateway_set(member, 1, error.text);
-        }
-    }
-}
-
-
 void
-gateway_sync(daemon_t *daemon, const struct actual *ours)
+gateway_learn(member_t *member, const char *problem)
 {
-    struct error error;
-    struct forwarding want = {NULL, 0};
-    const char *problem;
-    member_t *member;
+    int wanted = gateway_wanted(member);
 
-    gateway_collect(daemon, &want);
-    problem = forward_apply(daemon->wire->forward, &want, ours, &error) == 0
-                  ? NULL
-                  : error.text;
-    forwarding_clear(&want);
-
-    for (member = daemon->members; member != NULL; member = member->next) {
-        if (gateway_wanted(member)) {
-            gateway_set(member, 1, problem);
-
-        } else {
-            gateway_set(member, 0, NULL);
-        }
-
-        gateway_answer(member);
-    }
-}
-
-
-uint64_t
-gateway_deadline(const daemon_t *daemon)
-{
-    const member_t *member;
-
-    for (member = daemon->members; member != NULL; member = member->next) {
-        if (gateway_wanted(member)) {
-            return (uint64_t) loop_now() + GATEWAY_LOOK_MS;
-        }
-    }
-
-    return UINT64_MAX;
+    gateway_set(member, wanted, wanted ? problem : NULL);
+    gateway_answer(member);
 }
 
 

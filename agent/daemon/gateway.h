@@ -4,13 +4,10 @@
 #include "daemon/daemon.h"
 
 /*
- * This device as the gateway of networks: the netmap says of which. Brings
- * what is forwarded in step with it; ours is what was observed last.
+ * This device as the gateway of a network: the netmap says so, and
+ * daemon/firewall.c made it so or (problem) could not.
  */
-void gateway_sync(daemon_t *daemon, const struct actual *ours);
-
-/* When to look again whether all still stands; UINT64_MAX: never. */
-uint64_t gateway_deadline(const daemon_t *daemon);
+void gateway_learn(member_t *member, const char *problem);
 
 /*
  * Offers this device to the network, or takes the offer back. The call is

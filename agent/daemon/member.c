@@ -4,6 +4,7 @@
 #include "base/state.h"
 #include "core/gc_uuid.h"
 #include "daemon/device.h"
+#include "daemon/firewall.h"
 #include "daemon/gateway.h"
 #include "daemon/lan.h"
 #include "daemon/probe.h"
@@ -83,6 +84,7 @@ member_free(member_t *member)
 
     gateway_stop(member);
     probe_stop(member);
+    firewall_stop(member);
 
     netmap_destroy(member->map);
     netmap_destroy(member->assembly);
@@ -217,7 +219,7 @@ member_describe(member_t *member)
 
     network = json_pack(
         "{s:s, s:s?, s:s, s:s?, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:i, s:I, "
-        "s:i, s:i, s:s, s:s?, s:s?}",
+        "s:i, s:i, s:s, s:s?, s:s, s:s?, s:s?}",
         "network_id", member->id, "tenant_id",
         map != NULL ? map->tenant_id : NULL, "name", member->name, "slug",
         map != NULL ? map->slug : NULL, "state", wire_state(member), "peer_id",
@@ -228,7 +230,9 @@ member_describe(member_t *member)
         (json_int_t) (map != NULL ? map->version : 0), "peers",
         (int) (map != NULL && map->peer_count > 0 ? map->peer_count - 1 : 0),
         "peers_active", member->active, "gateway", gateway_state(member),
-        "gateway_error", member_or_null(member->gateway.problem), "error",
+        "gateway_error", member_or_null(member->gateway.problem), "firewall",
+        firewall_state(member), "firewall_error",
+        member_or_null(member->firewall.problem), "error",
         member_or_null(member->problem));
     lan_status(member, network);
     return network;

@@ -1,7 +1,7 @@
 #include "daemon/wire.h"
 
 #include "base/state.h"
-#include "daemon/gateway.h"
+#include "daemon/firewall.h"
 #include "daemon/lan.h"
 #include "daemon/member.h"
 #include "daemon/naming.h"
@@ -109,7 +109,7 @@ wire_schedule(wire_t *wire, int failed)
         }
     }
 
-    deadline = gateway_deadline(wire->daemon);
+    deadline = firewall_deadline(wire->daemon);
     next = deadline < next ? deadline : next;
 
     if (next == UINT64_MAX) {
@@ -147,7 +147,7 @@ wire_sync_now(daemon_t *daemon, err_t *err)
     if (round.actual != NULL) {
         round.failed |= lan_sync(daemon, round.actual) == -1;
         wire_round_learn(&round);
-        gateway_sync(daemon, round.actual);
+        firewall_sync(daemon, round.actual);
     }
 
     wire_round_clear(&round);
@@ -258,7 +258,17 @@ wire_create(daemon_t *daemon, err_t *err)
 
     wire->roam = roam_create(daemon, err);
 
-    if (wire->roam == NULL || wire_local_open(wire, err) == -1) {
+    if (wire->roam == NULL || firewall_open(wire, err) == -1) {
+        roam_destroy(wire->roam);
+        vxlan_close(wire->vxlan);
+        forward_close(wire->forward);
+        backend_close(daemon->backend);
+        free(wire);
+        return NULL;
+    }
+
+    if (wire_local_open(wire, err) == -1) {
+        firewall_close(wire);
         roam_destroy(wire->roam);
         vxlan_close(wire->vxlan);
         forward_close(wire->forward);
@@ -276,6 +286,7 @@ wire_destroy(wire_t *wire)
 {
     loop_timer_cancel(&wire->soon);
     wire_local_close(wire);
+    firewall_close(wire);
     roam_destroy(wire->roam);
     vxlan_close(wire->vxlan);
     forward_close(wire->forward);

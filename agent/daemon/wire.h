@@ -12,6 +12,9 @@ struct wire {
     struct forward *forward;
     struct vxlan *vxlan;
     int lan_idle; /* there is no LAN, and none was left */
+    loop_fd_t firewall_io; /* somebody changed rules */
+    loop_timer_t firewall_timer;
+    int firewall_waits;
     roam_t *roam;
     loop_timer_t soon;
     loop_timer_t settle;

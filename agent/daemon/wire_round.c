@@ -1,6 +1,7 @@
 #include "daemon/wire_round.h"
 
 #include "base/log.h"
+#include "daemon/firewall.h"
 #include "daemon/lan.h"
 #include "daemon/member.h"
 #include "daemon/probe.h"
@@ -308,6 +309,8 @@ wire_round_run(wire_round_t *round)
          member = member->next) {
         wire_desire(round, member);
     }
+
+    firewall_lay(round->daemon);
 
     if (reconcile((const struct desired *const *) round->desired, round->count,
                   round->actual, &operations, &error) != 0) {

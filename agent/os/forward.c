@@ -6,7 +6,6 @@
 #include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
-#include <nftables/libnftables.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "os/netlink.h"
+#include "os/nft.h"
 
 #define FORWARD_IPV4 "/proc/sys/net/ipv4/conf/%s/forwarding"
 #define FORWARD_IPV6 "/proc/sys/net/ipv6/conf/%s/forwarding"
@@ -21,14 +21,21 @@
 /* Since Linux 6.17: for one interface, what "all" alone did before. */
 #define FORWARD_FORCE "/proc/sys/net/ipv6/conf/%s/force_forwarding"
 
+#define FORWARD_SWITCHED_MAX 16
+#define FORWARD_OLD_TABLE "goconnect_gateway" /* of versions before */
+
 
 struct forward {
     struct nl_sock *rtnl;
+    struct nft_watch *watch;
     bool looked;    /* at what another one left */
     bool inherited; /* there was a table: its interfaces are not known */
     char *applied;  /* the rules that stand, or NULL */
-    char (*names)[ACTUAL_NAME_SIZE]; /* interfaces that we switched on */
+    char (*names)[ACTUAL_NAME_SIZE]; /* ours that we switched on */
     size_t count;
+    /* this host's, that forward for our sake; as the table says too */
+    char switched[FORWARD_SWITCHED_MAX][ACTUAL_NAME_SIZE];
+    size_t switched_count;
 };
 
 
@@ -51,6 +58,9 @@ forward_open(struct error *error)
         return NULL;
     }
 
+    /* without it nobody tells us; the rules are laid all the same */
+    forward->watch = nft_watch_open(FIREWALL_TABLE, error);
+
     return forward;
 }
 
@@ -60,6 +70,7 @@ forward_close(struct forward *forward)
 {
     if (forward != NULL) {
         netlink_close(forward->rtnl);
+        nft_watch_close(forward->watch);
         free(forward->applied);
         free(forward->names);
         free(forward);
@@ -67,54 +78,10 @@ forward_close(struct forward *forward)
 }
 
 
-/* The first line of what nftables complains of. */
-static int
-forward_error(struct error *error, const char *text)
-{
-    size_t length;
-
-    length = strcspn(text, "\n");
-
-    return error_set(error, ERROR_SYSTEM,
-                     "nftables does not take the gateway's rules: %.*s",
-                     (int) (length < 120 ? length : 120), text);
-}
-
-
-/* Runs commands of nft; error may be NULL. */
-static int
-forward_nft(const char *commands, struct error *error)
-{
-    struct nft_ctx *nft;
-    int rc;
-
-    nft = nft_ctx_new(NFT_CTX_DEFAULT);
-
-    if (nft == NULL) {
-        return error_set(error, ERROR_NO_MEMORY, "out of memory");
-    }
-
-    if (nft_ctx_buffer_output(nft) != 0 || nft_ctx_buffer_error(nft) != 0) {
-        nft_ctx_free(nft);
-        return error_set(error, ERROR_NO_MEMORY, "out of memory");
-    }
-
-    rc = nft_run_cmd_from_buffer(nft, commands);
-
-    if (rc != 0 && error != NULL) {
-        (void) forward_error(error, nft_ctx_get_error_buffer(nft));
-    }
-
-    nft_ctx_free(nft);
-
-    return rc == 0 ? 0 : -1;
-}
-
-
 static bool
 forward_table(void)
 {
-    return forward_nft("list table inet " FORWARDING_TABLE, NULL) == 0;
+    return nft_run("list table inet " FIREWALL_TABLE, NULL, NULL) == 0;
 }
 
 
@@ -234,12 +201,13 @@ forward_has_ipv6(const char *name)
 
 
 static bool
-forward_wanted(const struct forwarding *want, const char *name)
+forward_wanted(const struct firewall *want, const char *name)
 {
     size_t i;
 
     for (i = 0; i < want->count; i++) {
-        if (strcmp(want->networks[i].name, name) == 0) {
+        if (firewall_forwards(&want->networks[i]) &&
+            strcmp(want->networks[i].name, name) == 0) {
             return true;
         }
     }
@@ -265,7 +233,7 @@ forward_done(const struct forward *forward, const char *name)
 
 /* Those of ours that forward and shall not any more. */
 static int
-forward_off(struct forward *forward, const struct forwarding *want,
+forward_off(struct forward *forward, const struct firewall *want,
             const struct actual *ours, struct error *error)
 {
     const char *name;
@@ -289,11 +257,11 @@ forward_off(struct forward *forward, const struct forwarding *want,
 
 /* The names are noted first: what was begun is undone. */
 static int
-forward_on(struct forward *forward, const struct forwarding *want,
+forward_on(struct forward *forward, const struct firewall *want,
            struct error *error)
 {
     char(*names)[ACTUAL_NAME_SIZE];
-    size_t i;
+    size_t i, count;
 
     names = calloc(want->count + 1, sizeof(*names));
 
@@ -301,17 +269,27 @@ forward_on(struct forward *forward, const struct forwarding *want,
         return error_set(error, ERROR_NO_MEMORY, "out of memory");
     }
 
+    count = 0;
+
     for (i = 0; i < want->count; i++) {
-        memcpy(names[i], want->networks[i].name, sizeof(names[i]));
+        if (firewall_forwards(&want->networks[i])) {
+            memcpy(names[count++], want->networks[i].name, sizeof(names[0]));
+        }
     }
 
     free(forward->names);
     forward->names = names;
-    forward->count = want->count;
+    forward->count = count;
     forward->inherited = false;
 
-    for (i = 0; i < want->count; i++) {
+    for (i = 0; i < count; i++) {
         if (forward_switch(forward, names[i], true, error) != 0) {
+            return -1;
+        }
+    }
+
+    for (i = 0; i < forward->switched_count; i++) {
+        if (forward_switch(forward, forward->switched[i], true, error) != 0) {
             return -1;
         }
     }
@@ -320,24 +298,112 @@ forward_on(struct forward *forward, const struct forwarding *want,
 }
 
 
-/* Our table, if it is not there as it shall be. Takes rules. */
-static int
-forward_table_apply(struct forward *forward, const struct forwarding *want,
-                    char *rules, struct error *error)
+/* Whether a route leads out by an interface of this host. */
+static bool
+forward_routed(const struct firewall *want, const char *name)
 {
-    bool same;
+    size_t i, k;
 
-    same = forward->applied != NULL && strcmp(forward->applied, rules) == 0;
+    for (i = 0; i < want->count; i++) {
+        for (k = 0; k < want->networks[i].route_count; k++) {
+            if (strcmp(want->networks[i].routes[k].name, name) == 0) {
+                return true;
+            }
+        }
+    }
 
-    if (same && (want->count == 0 || forward_table())) {
+    return false;
+}
+
+
+/*
+ * This host's that need not forward for us any more get back what the machine
+ * gives a new one; where the machine became a router they are its own.
+ */
+static void
+forward_release(struct forward *forward, const struct firewall *want)
+{
+    const char *name;
+    size_t i, kept;
+    bool router;
+
+    router = forward_read(FORWARD_IPV4, "default") == 1;
+    kept = 0;
+
+    for (i = 0; i < forward->switched_count; i++) {
+        name = forward->switched[i];
+
+        if (!router && forward_routed(want, name)) {
+            memmove(forward->switched[kept++], name,
+                    sizeof(forward->switched[0]));
+
+        } else if (forward_read(FORWARD_IPV4, name) != -1) {
+            (void) forward_switch(forward, name, false, NULL);
+        }
+    }
+
+    forward->switched_count = kept;
+}
+
+
+/* Notes which of this host's have to forward and do not. */
+static int
+forward_need(struct forward *forward, const struct firewall *want,
+             struct error *error)
+{
+    const char *name;
+    size_t i, k, n;
+
+    for (i = 0; i < want->count; i++) {
+        for (k = 0; k < want->networks[i].route_count; k++) {
+            name = want->networks[i].routes[k].name;
+
+            for (n = 0; n < forward->switched_count; n++) {
+                if (strcmp(forward->switched[n], name) == 0) {
+                    break;
+                }
+            }
+
+            if (n < forward->switched_count ||
+                forward_read(FORWARD_IPV4, name) != 0) {
+                continue;
+            }
+
+            if (n == FORWARD_SWITCHED_MAX) {
+                return error_set(error, ERROR_TOO_BIG,
+                                 "routes by more than %d interfaces",
+                                 FORWARD_SWITCHED_MAX);
+            }
+
+            memcpy(forward->switched[n], name, sizeof(forward->switched[0]));
+            forward->switched_count++;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Our table, if it is not there as it shall be.  Takes rules. */
+static int
+forward_table_apply(struct forward *forward, char *rules, struct error *error)
+{
+    int rc;
+
+    if (forward->applied != NULL && strcmp(forward->applied, rules) == 0) {
         free(rules);
         return 0;
     }
 
     free(forward->applied);
     forward->applied = NULL;
+    rc = nft_run(rules, NULL, error);
 
-    if (forward_nft(rules, error) != 0) {
+    if (forward->watch != NULL && nft_watch_read(forward->watch, true)) {
+        (void) nft_run(rules, NULL, NULL); /* somebody was as quick */
+    }
+
+    if (rc != 0) {
         free(rules);
         return -1;
     }
@@ -348,21 +414,107 @@ forward_table_apply(struct forward *forward, const struct forwarding *want,
 }
 
 
+/* The names between quotes that nftables lists. */
+static void
+forward_take_switched(struct forward *forward, const char *text)
+{
+    const char *end;
+    size_t length;
+
+    while ((text = strchr(text, '"')) != NULL &&
+           forward->switched_count < FORWARD_SWITCHED_MAX) {
+        end = strchr(++text, '"');
+
+        if (end == NULL) {
+            return;
+        }
+
+        length = (size_t) (end - text);
+
+        if (length > 0 && length < ACTUAL_NAME_SIZE) {
+            memcpy(forward->switched[forward->switched_count++], text, length);
+        }
+
+        text = end + 1;
+    }
+}
+
+
 /* What another one left, who may have been killed. */
 static void
 forward_look(struct forward *forward)
 {
+    char *text;
+
     forward->looked = true;
     forward->inherited = forward_table();
+
+    if (forward->inherited &&
+        nft_run("list set inet " FIREWALL_TABLE " switched", &text, NULL) ==
+            0) {
+        forward_take_switched(forward, text);
+        free(text);
+    }
+
+    if (nft_run("list table inet " FORWARD_OLD_TABLE, NULL, NULL) == 0) {
+        forward->inherited = true;
+        (void) nft_run("delete table inet " FORWARD_OLD_TABLE, NULL, NULL);
+    }
 }
 
 
 int
-forward_apply(struct forward *forward, const struct forwarding *want,
+forward_fd(const struct forward *forward)
+{
+    return forward->watch != NULL ? nft_watch_fd(forward->watch) : -1;
+}
+
+
+bool
+forward_changed(struct forward *forward)
+{
+    if (!nft_watch_read(forward->watch, false)) {
+        return false;
+    }
+
+    free(forward->applied);
+    forward->applied = NULL;
+
+    return true;
+}
+
+
+int
+forward_lay(struct forward *forward, const struct firewall *want,
+            struct error *error)
+{
+    char *rules;
+
+    if (!forward->looked) {
+        forward_look(forward);
+    }
+
+    if (want->count == 0 && forward->applied == NULL && !forward->inherited) {
+        return 0;
+    }
+
+    rules = firewall_rules(want,
+                           (const char(*)[ACTUAL_NAME_SIZE]) forward->switched,
+                           forward->switched_count);
+
+    if (rules == NULL) {
+        return error_set(error, ERROR_NO_MEMORY, "out of memory");
+    }
+
+    return forward_table_apply(forward, rules, error);
+}
+
+
+int
+forward_apply(struct forward *forward, const struct firewall *want,
               const struct actual *ours, struct error *error)
 {
-    static const struct forwarding nothing;
-    char *rules;
+    static const struct firewall nothing;
 
     if (!forward->looked) {
         forward_look(forward);
@@ -373,18 +525,14 @@ forward_apply(struct forward *forward, const struct forwarding *want,
         return 0;
     }
 
-    rules = forwarding_rules(want);
-
-    if (rules == NULL) {
-        return error_set(error, ERROR_NO_MEMORY, "out of memory");
-    }
-
     if (forward_off(forward, want, ours, error) != 0) {
-        free(rules);
         return -1;
     }
 
-    if (forward_table_apply(forward, want, rules, error) != 0) {
+    forward_release(forward, want);
+
+    if (forward_need(forward, want, error) != 0 ||
+        forward_lay(forward, want, error) != 0) {
         (void) forward_off(forward, &nothing, ours, NULL);
         return -1;
     }
