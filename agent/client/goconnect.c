@@ -97,6 +97,15 @@ static const command_t goconnect_commands[] = {
      "\n"
      "  goconnect names\n"
      "  sudo goconnect names install\n"},
+    {"doctor", doctor_ask, 0, 0, 0, "doctor",
+     "what may keep this device from its networks, and what to do",
+     "Looks at goconnectd's rights, WireGuard, the server and its clock, the\n"
+     "networks, ports, MTU, firewalls and names. Each line is ok, warn or "
+     "fail;\n"
+     "exit code 1 when something fails.\n"
+     "\n"
+     "  goconnect doctor\n"
+     "  goconnect doctor --json\n"},
     {"ping", ping_run, 1, 1, CLIENT_OPT_COUNT | CLIENT_OPT_NETWORK, "ping PEER",
      "ask a peer's goconnectd: which path, how long it takes",
      "PEER is a name, NAME.NETWORK, an address or an id. The first one waits "

@@ -3,6 +3,7 @@
 #include "core/gc_uuid.h"
 #include "daemon/daemon.h"
 #include "daemon/device.h"
+#include "daemon/doctor.h"
 #include "daemon/gateway.h"
 #include "daemon/member.h"
 #include "daemon/naming.h"
@@ -35,6 +36,8 @@ static void command_peers(daemon_t *daemon, control_call_t *call,
                           json_t *request);
 static void command_names(daemon_t *daemon, control_call_t *call,
                           json_t *request);
+static void command_doctor(daemon_t *daemon, control_call_t *call,
+                           json_t *request);
 static void command_ping(daemon_t *daemon, control_call_t *call,
                          json_t *request);
 static void command_gateway(daemon_t *daemon, control_call_t *call,
@@ -50,6 +53,7 @@ static const struct {
     {"up", command_up},           {"down", command_down},
     {"names", command_names},     {"peers", command_peers},
     {"gateway", command_gateway}, {"ping", command_ping},
+    {"doctor", command_doctor},
 };
 
 
@@ -461,6 +465,14 @@ command_ping(daemon_t *daemon, control_call_t *call, json_t *request)
     if (member != NULL) {
         probe_ping(member, daemon_text(request, "peer_id"), call);
     }
+}
+
+
+static void
+command_doctor(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    (void) request;
+    doctor_run(daemon, call);
 }
 
 

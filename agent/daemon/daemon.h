@@ -137,6 +137,7 @@ struct daemon {
     uplink_t *uplink;
     wire_t *wire;
     naming_t *naming;
+    struct doctor *doctor; /* doctor.c: what is being looked at */
     struct backend *backend;
     control_call_t *forgetting; /* a logout that waits for the server */
     char networks[PATH_MAX];    /* folders under the state folder */

@@ -6,6 +6,7 @@
 #include "base/version.h"
 #include "daemon/daemon.h"
 #include "daemon/device.h"
+#include "daemon/doctor.h"
 #include "daemon/member.h"
 #include "daemon/naming.h"
 #include "daemon/uplink.h"
@@ -280,6 +281,8 @@ goconnectd_end(daemon_t *daemon)
     if (daemon->uplink != NULL) {
         uplink_destroy(daemon->uplink);
     }
+
+    doctor_stop(daemon);
 
     if (daemon->loop != NULL) {
         device_stop(daemon);

@@ -472,6 +472,15 @@ probe_mtu(const member_t *member, const char *peer_id)
 }
 
 
+uint32_t
+probe_narrow_mtu(const member_t *member, const char *peer_id)
+{
+    uint32_t mtu = probe_mtu(member, peer_id);
+
+    return mtu != 0 && mtu < member->probe->probes.mtu ? mtu : 0;
+}
+
+
 static int
 probe_is_relay(const struct netmap *map, const struct endpoint *endpoint)
 {

@@ -18,6 +18,9 @@ int probe_loss(const member_t *member, const char *peer_id);
 /* Largest packet that reaches the peer; 0: the interface's own MTU. */
 uint32_t probe_mtu(const member_t *member, const char *peer_id);
 
+/* The same where it is less than the interface's MTU; else 0. */
+uint32_t probe_narrow_mtu(const member_t *member, const char *peer_id);
+
 /*
  * Measures the peer for the next half minute though nobody talks to it: for
  * those that are chosen among by round trip. Ask again as long as it matters.

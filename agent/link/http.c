@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define HTTP_CHUNK 4096
 #define HTTP_JSON_DEPTH 32
@@ -247,10 +248,24 @@ http_retry_after(const char *text)
 }
 
 
+/* RFC 9110, 5.6.7, as every server writes it today; 0: it is not that. */
+static int64_t
+http_date(const char *text)
+{
+    const char *end;
+    struct tm tm;
+
+    memset(&tm, 0, sizeof(tm));
+    end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+
+    return end != NULL && *end == '\0' ? timegm(&tm) : 0;
+}
+
+
 static void
 http_established(http_t *http, struct lws *wsi)
 {
-    char text[16];
+    char text[16], date[40];
 
     http->established = 1;
     http->answer.status = (int) lws_http_client_http_response(wsi);
@@ -258,6 +273,10 @@ http_established(http_t *http, struct lws *wsi)
 
     if (lws_hdr_copy(wsi, text, sizeof(text), WSI_TOKEN_HTTP_RETRY_AFTER) > 0) {
         http->answer.retry_after_s = http_retry_after(text);
+    }
+
+    if (lws_hdr_copy(wsi, date, sizeof(date), WSI_TOKEN_HTTP_DATE) > 0) {
+        http->answer.date = http_date(date);
     }
 }
 

@@ -30,6 +30,7 @@ typedef struct {
     int status;   /* 0: no answer, err says why */
     json_t *json; /* NULL: no body, or not JSON; borrowed */
     int retry_after_s;
+    int64_t date; /* the server's clock, UNIX time; 0: not told */
     /*
      * status 0: dns, unreachable, tls, timeout, closed, too_large,
      * bad_answer. status 400 and above: the problem's code and detail.
