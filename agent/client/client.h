@@ -114,6 +114,11 @@ int client_json(client_t *client, json_t *document);
 /* Prints text that came from outside, without what moves a terminal. */
 void client_print(const char *text);
 
+/* Parts of status and peers, for a terminal (client/mesh.c). */
+void mesh_print_status(const json_t *status);
+void mesh_print_peers_head(void);
+void mesh_print_peer(const json_t *peer);
+
 /* The commands; each returns an exit code. */
 int account_login(client_t *client);
 int account_register(client_t *client);
@@ -126,6 +131,7 @@ int mesh_down(client_t *client);
 int mesh_status(client_t *client);
 int mesh_peers(client_t *client);
 int mesh_gateway(client_t *client);
+int watch_run(client_t *client);
 int ping_run(client_t *client);
 int doctor_ask(client_t *client);
 int names_run(client_t *client);

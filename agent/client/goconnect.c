@@ -82,8 +82,14 @@ static const command_t goconnect_commands[] = {
      "take interfaces down; membership stays",
      "Removes every interface, address and route that goconnectd made, and\n"
      "nothing else. They stay down over a restart until \"goconnect up\".\n"},
-    {"status", mesh_status, 0, 0, 0, "status",
-     "what goconnectd is doing: server, networks, problems", ""},
+    {"status", mesh_status, 0, 0, CLIENT_OPT_WATCH, "status",
+     "what goconnectd is doing: server, networks, problems",
+     "  -w, --watch   with all peers, anew every two seconds until Ctrl-C; "
+     "with\n"
+     "                --json one line each time\n"
+     "\n"
+     "  goconnect status\n"
+     "  goconnect status --watch\n"},
     {"peers", mesh_peers, 0, 1, 0, "peers [NETWORK]",
      "the devices of a network, and how they are reached", ""},
     {"names", names_run, 0, 1, 0, "names [install|remove]",

@@ -124,22 +124,11 @@ mesh_print_network(const json_t *network)
 }
 
 
-int
-mesh_status(client_t *client)
+void
+mesh_print_status(const json_t *status)
 {
-    err_t err;
-    json_t *status, *network;
+    json_t *network;
     size_t i;
-
-    status = mesh_status_of(client, &err);
-    if (status == NULL) {
-        return client_fail(client, &err);
-    }
-
-    if (client_json(client, json_incref(status))) {
-        json_decref(status);
-        return CLIENT_OK;
-    }
 
     printf("goconnectd %s, WireGuard in %s\n", mesh_field(status, "version"),
            mesh_field(status, "backend"));
@@ -166,6 +155,27 @@ mesh_status(client_t *client)
     json_array_foreach(json_object_get(status, "networks"), i, network)
     {
         mesh_print_network(network);
+    }
+}
+
+
+int
+mesh_status(client_t *client)
+{
+    err_t err;
+    json_t *status;
+
+    if (client->watch) {
+        return watch_run(client);
+    }
+
+    status = mesh_status_of(client, &err);
+    if (status == NULL) {
+        return client_fail(client, &err);
+    }
+
+    if (!client_json(client, json_incref(status))) {
+        mesh_print_status(status);
     }
 
     json_decref(status);
@@ -194,6 +204,26 @@ mesh_ago(json_int_t then, char *text, size_t size)
 
 
 static void
+mesh_print_measured(const json_t *peer)
+{
+    char rtt[24] = "-", loss[24] = "-";
+    const json_t *us = json_object_get(peer, "rtt");
+    const json_t *lost = json_object_get(peer, "loss");
+
+    if (json_is_integer(us)) {
+        snprintf(rtt, sizeof(rtt), "%.1f ms",
+                 (double) json_integer_value(us) / 1000);
+    }
+
+    if (json_is_integer(lost)) {
+        snprintf(loss, sizeof(loss), "%d %%", (int) json_integer_value(lost));
+    }
+
+    printf("%-8s %9s %5s ", mesh_field(peer, "path"), rtt, loss);
+}
+
+
+void
 mesh_print_peer(const json_t *peer)
 {
     char ago[32] = "-"; /* this device has no session with itself */
@@ -204,13 +234,23 @@ mesh_print_peer(const json_t *peer)
                  sizeof(ago));
     }
 
-    printf("%-20.20s %-15s %-8s %-24s %8s %10" JSON_INTEGER_FORMAT
-           " %10" JSON_INTEGER_FORMAT "\n",
-           mesh_field(peer, "name"), mesh_field(peer, "ip_address"),
-           self ? "self" : mesh_field(peer, "status"),
+    printf("%-20.20s %-15s %-8s ", mesh_field(peer, "name"),
+           mesh_field(peer, "ip_address"),
+           self ? "self" : mesh_field(peer, "status"));
+    mesh_print_measured(peer);
+    printf("%-24s %8s %10" JSON_INTEGER_FORMAT " %10" JSON_INTEGER_FORMAT "\n",
            mesh_field(peer, "endpoint"), ago,
            json_integer_value(json_object_get(peer, "rx_bytes")),
            json_integer_value(json_object_get(peer, "tx_bytes")));
+}
+
+
+void
+mesh_print_peers_head(void)
+{
+    printf("%-20s %-15s %-8s %-8s %9s %5s %-24s %8s %10s %10s\n", "NAME",
+           "ADDRESS", "STATUS", "PATH", "RTT", "LOSS", "ENDPOINT", "SEEN",
+           "RECEIVED", "SENT");
 }
 
 
@@ -264,8 +304,7 @@ mesh_peers(client_t *client)
         return CLIENT_OK;
     }
 
-    printf("%-20s %-15s %-8s %-24s %8s %10s %10s\n", "NAME", "ADDRESS",
-           "STATUS", "ENDPOINT", "SEEN", "RECEIVED", "SENT");
+    mesh_print_peers_head();
 
     json_array_foreach(json_object_get(reply, "peers"), i, peer)
     {
