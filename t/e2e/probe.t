@@ -3,6 +3,7 @@
 
 use strict;
 use warnings;
+use JSON::PP ();
 use Test::More;
 use GoConnect::Device;
 use GoConnect::Lab;
@@ -55,6 +56,31 @@ subtest 'what is known of a peer' => sub {
     is $peer->{path}, 'direct', 'direct';
     is $peer->{mtu}, 1420, 'full packets pass';
     cmp_ok $peer->{loss}, '<=', 100, 'loss in percent';
+};
+
+subtest 'doctor' => sub {
+    my ($status, $said) = $ada->cli('doctor');
+    is $status, 0, 'nothing fails' or diag $said;
+    like $said, qr/^ok    control    connected$/m, 'a line';
+    my %level = map { $_->{name} => $_->{level} } @{ $ada->json('doctor')->{checks} };
+    is_deeply [ sort keys %level ], [ qw(clock control dns firewall login mtu names networks ports
+        rights server wireguard) ], 'all is looked at';
+    is $level{clock}, 'ok', 'the clock is the server\'s';
+
+    my $eve = GoConnect::Device->new($lab, 'eve');
+    ($status, $said) = $eve->cli('doctor');
+    is $status, 1, 'it fails where nobody is logged in';
+    like $said, qr/^fail  login .*\n +-> goconnect login URL$/m, 'and says what to do';
+    $eve->stop_daemon;
+};
+
+subtest 'status --watch' => sub {
+    # the second line finds nobody who reads it, and ends it
+    my (undef, $line) = $ada->host->run('sh', '-c',
+        "$GoConnect::Device::BUILD/goconnect status --watch --json | head -n 1");
+    my ($peer) = grep { $_->{name} eq 'bob' }
+        @{ JSON::PP::decode_json($line)->{networks}[0]{peer_list} };
+    is $peer->{path}, 'direct', 'a line has the status and all peers';
 };
 
 # A tunnel or a link on the way that says nothing of what it drops.
