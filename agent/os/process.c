@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/process_socket.h"
@@ -28,6 +29,10 @@
 /* After SIGTERM it removes its socket and ends, usually in 10 ms. */
 #define PROCESS_TERM_MS 3000
 #define PROCESS_KILL_MS 2000
+
+/* How often a socket that somebody listens on is tried, and how far apart. */
+#define PROCESS_LEFTOVER_TIMES 20
+#define PROCESS_LEFTOVER_MS 25L
 
 
 struct process_record {
@@ -360,6 +365,31 @@ process_folder(const char *state_dir, struct error *error)
 
 
 /*
+ * The listener in the shared folder.  A run that was killed may have left a
+ * child that is about to end: its copy of the socket is waited for, so that it
+ * is not taken for another wireguard-go.
+ */
+static int
+process_listen(const char *state_dir, const char *name)
+{
+    static const struct timespec pause = {0, PROCESS_LEFTOVER_MS * 1000000L};
+    int i, listener;
+
+    for (i = 0; i < PROCESS_LEFTOVER_TIMES; i++) {
+        listener = process_socket_listen(state_dir, name, false);
+
+        if (listener >= 0 || errno != EADDRINUSE) {
+            return listener;
+        }
+
+        (void) nanosleep(&pause, NULL);
+    }
+
+    return process_socket_listen(state_dir, name, false);
+}
+
+
+/*
  * The socket is made here and handed over, so that it takes connections
  * before the program runs and there is nothing to wait for.  Where another
  * wireguard-go of the same interface name runs on this machine (in another
@@ -381,7 +411,7 @@ process_start(const char *state_dir, const char *name, struct error *error)
         return -1;
     }
 
-    spawn.listener = process_socket_listen(state_dir, name, false);
+    spawn.listener = process_listen(state_dir, name);
 
     if (spawn.listener < 0 && errno == EADDRINUSE) {
         record.hidden = true;

@@ -6,11 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/links.h"
 #include "os/process.h"
 #include "os/uapi.h"
+
+/* How often a port that is in use is looked at again, and after how long. */
+#define USERSPACE_PORT_TIMES 10
+#define USERSPACE_PORT_MS 50L
 
 
 struct userspace {
@@ -374,6 +379,25 @@ userspace_port_free(uint16_t port)
 }
 
 
+/* A wireguard-go that is just ending, ours perhaps, is waited for. */
+static bool
+userspace_port_gets_free(uint16_t port)
+{
+    static const struct timespec pause = {0, USERSPACE_PORT_MS * 1000000L};
+    int i;
+
+    for (i = 0; i < USERSPACE_PORT_TIMES; i++) {
+        if (userspace_port_free(port) == 0) {
+            return true;
+        }
+
+        (void) nanosleep(&pause, NULL);
+    }
+
+    return false;
+}
+
+
 static int
 userspace_set(struct userspace *userspace, const struct operation *operation,
               struct error *error)
@@ -382,7 +406,7 @@ userspace_set(struct userspace *userspace, const struct operation *operation,
 
     if (operation->kind == OPERATION_DEVICE &&
         operation->device.listen_port != 0 &&
-        userspace_port_free(operation->device.listen_port) != 0) {
+        !userspace_port_gets_free(operation->device.listen_port)) {
         return error_set(error, ERROR_PORT_IN_USE, "UDP port %u is in use",
                          (unsigned) operation->device.listen_port);
     }
