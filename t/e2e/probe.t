@@ -3,6 +3,7 @@
 
 use strict;
 use warnings;
+use IO::Socket::UNIX;
 use JSON::PP ();
 use Test::More;
 use GoConnect::Device;
@@ -56,6 +57,29 @@ subtest 'what is known of a peer' => sub {
     is $peer->{path}, 'direct', 'direct';
     is $peer->{mtu}, 1420, 'full packets pass';
     cmp_ok $peer->{loss}, '<=', 100, 'loss in percent';
+};
+
+subtest 'the control socket refuses what makes no sense' => sub {
+    my $id = $ada->network->{network_id};
+    my $ask = sub {
+        my $socket = IO::Socket::UNIX->new(
+            Peer => '/proc/' . $ada->host->pid . '/root/run/goconnect/goconnectd.sock')
+            or die "control socket: $!";
+        print $socket JSON::PP::encode_json($_[0]), "\n";
+        $socket->flush;
+        return JSON::PP::decode_json(scalar <$socket>);
+    };
+    my $unknown = '00000000-0000-4000-8000-000000000000';
+    for my $case ([ {}, 'unknown_network' ],
+        [ { network_id => $unknown, peer_id => $unknown }, 'unknown_network' ],
+        [ { network_id => $id }, 'not_found' ],
+        [ { network_id => $id, peer_id => 5 }, 'not_found' ],
+        [ { network_id => $id, peer_id => 'x' x 5000 }, 'not_found' ],
+        [ { network_id => $id, peer_id => $unknown }, 'not_found' ],
+        [ { network_id => $id, peer_id => $ada->network->{peer_id} }, 'usage' ]) {
+        my ($request, $code) = @$case;
+        is $ask->({ command => 'ping', %$request })->{code}, $code, "ping: $code";
+    }
 };
 
 subtest 'doctor' => sub {
