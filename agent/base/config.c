@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CONFIG_LINE (PATH_MAX + 64)
@@ -27,6 +28,8 @@ static int config_log_level(config_t *config, const config_setting_t *setting,
                             const char *value, err_t *err);
 static int config_insecure(config_t *config, const config_setting_t *setting,
                            const char *value, err_t *err);
+static int config_days(config_t *config, const config_setting_t *setting,
+                       const char *value, err_t *err);
 
 static const config_setting_t config_settings[] = {
     {"state", config_path, offsetof(config_t, state)},
@@ -34,6 +37,7 @@ static const config_setting_t config_settings[] = {
     {"ca", config_path, offsetof(config_t, ca)},
     {"backend", config_backend, 0},
     {"names", config_names, 0},
+    {"rotate-days", config_days, 0},
     {"log-level", config_log_level, 0},
     {"insecure", config_insecure, 0},
 };
@@ -50,6 +54,7 @@ config_init(config_t *config)
     strcpy(config->backend, "auto");
     strcpy(config->names, "auto");
     config->log_level = LOG_LEVEL_INFO;
+    config->rotate_days = CONFIG_ROTATE_DAYS;
 }
 
 
@@ -135,6 +140,25 @@ config_insecure(config_t *config, const config_setting_t *setting,
 }
 
 
+static int
+config_days(config_t *config, const config_setting_t *setting,
+            const char *value, err_t *err)
+{
+    char *end;
+    unsigned long days = strtoul(value, &end, 10);
+
+    if (!isdigit((unsigned char) *value) || *end != '\0' ||
+        days > CONFIG_ROTATE_DAYS_MAX) {
+        return err_set(err, "bad_setting",
+                       "%s is 0 to %d (0: never), not \"%.100s\"",
+                       setting->name, CONFIG_ROTATE_DAYS_MAX, value);
+    }
+
+    config->rotate_days = (unsigned) days;
+    return 0;
+}
+
+
 int
 config_set(config_t *config, const char *name, const char *value, err_t *err)
 {
@@ -149,7 +173,7 @@ config_set(config_t *config, const char *name, const char *value, err_t *err)
 
     return err_set(err, "bad_setting",
                    "there is no setting \"%.100s\"; there are state, socket, "
-                   "ca, backend, names, log-level and insecure",
+                   "ca, backend, names, rotate-days, log-level and insecure",
                    name);
 }
 

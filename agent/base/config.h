@@ -11,6 +11,8 @@
 #define CONFIG_SOCKET "/run/goconnect/goconnectd.sock"
 #define CONFIG_BACKEND_SIZE 16
 #define CONFIG_NAMES_SIZE 16
+#define CONFIG_ROTATE_DAYS 30
+#define CONFIG_ROTATE_DAYS_MAX 3650
 
 /* goconnectd's configuration: constant after start. */
 typedef struct {
@@ -22,6 +24,7 @@ typedef struct {
     char ca[PATH_MAX];                 /* empty: the system's */
     log_level_t log_level;
     int insecure;
+    unsigned rotate_days; /* 0: keys stay */
 } config_t;
 
 

@@ -140,6 +140,16 @@ static const command_t goconnect_commands[] = {
      "  goconnect gateway on lan\n"
      "  goconnect gateway on lan --endpoint 203.0.113.7:51820\n"
      "  goconnect gateway off lan\n"},
+    {"rotate", mesh_rotate, 0, 1, 0, "rotate [NETWORK]",
+     "give this device a new key in a network",
+     "Gives this device a new WireGuard key in the network. The members learn "
+     "of it\n"
+     "before it is used, so that connections stay; goconnectd does so by "
+     "itself every\n"
+     "30 days (rotate-days in goconnectd.conf).\n"
+     "\n"
+     "  goconnect rotate\n"
+     "  goconnect rotate lan\n"},
     {"chat", chat_run, 0, 1000,
      GOCONNECT_SERVER_OPTS | CLIENT_OPT_FOLLOW | CLIENT_OPT_LIMIT,
      "chat [NETWORK|TENANT] [MESSAGE]", "read a channel, or say something",

@@ -95,6 +95,25 @@ mesh_print_problem(const json_t *network, const char *name)
 }
 
 
+/* Since when the network's key is used, and whether it is being changed. */
+static void
+mesh_print_key(const json_t *network)
+{
+    json_int_t days, at;
+
+    at = json_integer_value(json_object_get(network, "keyed_at"));
+    days = ((json_int_t) time(NULL) - at) / 86400;
+
+    if (at > 0) {
+        printf("  key        %" JSON_INTEGER_FORMAT " day%s old%s\n",
+               days > 0 ? days : 0, days == 1 ? "" : "s",
+               strcmp(mesh_field(network, "rotation"), "none") == 0
+                   ? ""
+                   : ", is being changed");
+    }
+}
+
+
 static void
 mesh_print_network(const json_t *network)
 {
@@ -114,6 +133,8 @@ mesh_print_network(const json_t *network)
            " talked to lately\n",
            json_integer_value(json_object_get(network, "peers")),
            json_integer_value(json_object_get(network, "peers_active")));
+
+    mesh_print_key(network);
 
     if (strcmp(mesh_field(network, "gateway"), "off") != 0) {
         printf("  gateway    %s\n", mesh_field(network, "gateway"));
@@ -424,6 +445,40 @@ mesh_gateway(client_t *client)
 
     if (!client_json(client, json_incref(reply))) {
         mesh_print_gateway(reply);
+    }
+
+    json_decref(reply);
+    return CLIENT_OK;
+}
+
+
+int
+mesh_rotate(client_t *client)
+{
+    err_t err;
+    find_t found;
+    json_t *reply;
+
+    if (mesh_find(client, client->operands > 0 ? client->operand[0] : NULL,
+                  &found, &err) == -1) {
+        return client_fail(client, &err);
+    }
+
+    reply = ask_daemon(
+        client,
+        json_pack("{s:s, s:s}", "command", "rotate", "network_id", found.id),
+        &err);
+
+    if (reply == NULL) {
+        return client_fail(client, &err);
+    }
+
+    json_object_del(reply, "ok");
+
+    if (!client_json(client, json_incref(reply))) {
+        printf("This device has a new key in ");
+        client_print(mesh_field(reply, "name"));
+        printf(".\n");
     }
 
     json_decref(reply);

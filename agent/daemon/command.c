@@ -6,6 +6,7 @@
 #include "daemon/doctor.h"
 #include "daemon/gateway.h"
 #include "daemon/member.h"
+#include "daemon/rotation.h"
 #include "daemon/naming.h"
 #include "daemon/probe.h"
 #include "daemon/uplink.h"
@@ -42,6 +43,8 @@ static void command_ping(daemon_t *daemon, control_call_t *call,
                          json_t *request);
 static void command_gateway(daemon_t *daemon, control_call_t *call,
                             json_t *request);
+static void command_rotate(daemon_t *daemon, control_call_t *call,
+                           json_t *request);
 
 static const struct {
     const char *name;
@@ -52,8 +55,8 @@ static const struct {
     {"join", command_join},       {"leave", command_leave},
     {"up", command_up},           {"down", command_down},
     {"names", command_names},     {"peers", command_peers},
-    {"gateway", command_gateway}, {"ping", command_ping},
-    {"doctor", command_doctor},
+    {"gateway", command_gateway}, {"rotate", command_rotate},
+    {"ping", command_ping},       {"doctor", command_doctor},
 };
 
 
@@ -509,4 +512,15 @@ command_gateway(daemon_t *daemon, control_call_t *call, json_t *request)
     }
 
     gateway_offer(member, call, 1, *text != '\0' ? &announced : NULL);
+}
+
+
+static void
+command_rotate(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    member_t *member = command_member(daemon, call, request);
+
+    if (member != NULL) {
+        rotation_rotate(member, call);
+    }
 }

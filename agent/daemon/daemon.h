@@ -13,6 +13,7 @@
 #include "plan/backoff.h"
 #include "plan/netmap.h"
 #include "plan/paths.h"
+#include "plan/rotation.h"
 
 #include <jansson.h>
 
@@ -78,6 +79,30 @@ struct member_firewall {
     size_t route_count;
 };
 
+/* How far the change of our own key is (rotation.c). */
+typedef enum {
+    ROTATION_NONE,
+    ROTATION_ANNOUNCING, /* POST rotate, until it is answered */
+    ROTATION_WAITING,    /* for the others to be ready */
+    ROTATION_COMMITTING  /* POST commit: which key is ours is not known */
+} rotation_step_t;
+
+struct member_rotation {
+    struct rotations *others;
+    rotation_step_t step;
+    int has_next;
+    struct key next_private;
+    struct key next_public;
+    int64_t keyed_at; /* UNIX time; 0: not known */
+    json_t *ready;    /* peer ids of those who acknowledged */
+    control_call_t *call;
+    device_call_t *asking;
+    loop_timer_t timer; /* of the step */
+    int armed;
+    loop_timer_t end; /* of the call */
+    struct backoff backoff;
+};
+
 /* One joined network (member.c). */
 struct member {
     member_t *next;
@@ -118,6 +143,7 @@ struct member {
     char endpoints[1024]; /* as last told the server */
     char problem[320];
     struct member_gateway gateway;
+    struct member_rotation rotation;
     struct member_probe *probe; /* probe.c */
     struct member_lan lan;
     struct member_firewall firewall;

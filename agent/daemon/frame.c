@@ -4,6 +4,7 @@
 #include "core/gc_json.h"
 #include "core/gc_uuid.h"
 #include "daemon/member.h"
+#include "daemon/rotation.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
 
@@ -21,6 +22,7 @@ static void frame_netmap(uplink_t *uplink, json_t *frame, json_t *data);
 static void frame_event(uplink_t *uplink, json_t *frame, json_t *data);
 static void frame_self(uplink_t *uplink, json_t *frame, json_t *data);
 static void frame_peer_status(uplink_t *uplink, json_t *frame, json_t *data);
+static void frame_rotation_ack(uplink_t *uplink, json_t *frame, json_t *data);
 static void frame_revoked(uplink_t *uplink, json_t *frame, json_t *data);
 static void frame_resync(uplink_t *uplink, json_t *frame, json_t *data);
 
@@ -28,12 +30,19 @@ static const struct {
     const char *type;
     frame_handler_pt handler;
 } frame_types[] = {
-    {"hello", frame_hello},        {"ok", frame_ok},
-    {"error", frame_error},        {"netmap", frame_netmap},
-    {"netmap_delta", frame_event}, {"chat_message", frame_event},
-    {"member", frame_event},       {"network", frame_event},
-    {"self", frame_self},          {"peer_status", frame_peer_status},
-    {"revoked", frame_revoked},    {"resync", frame_resync},
+    {"hello", frame_hello},
+    {"ok", frame_ok},
+    {"error", frame_error},
+    {"netmap", frame_netmap},
+    {"netmap_delta", frame_event},
+    {"chat_message", frame_event},
+    {"member", frame_event},
+    {"network", frame_event},
+    {"self", frame_self},
+    {"peer_status", frame_peer_status},
+    {"revoked", frame_revoked},
+    {"resync", frame_resync},
+    {"rotation_ack", frame_rotation_ack},
 };
 
 
@@ -297,7 +306,6 @@ frame_event(uplink_t *uplink, json_t *frame, json_t *data)
 static void
 frame_self_peer(uplink_t *uplink, const json_t *peer)
 {
-    char key[KEY_BASE64_SIZE];
     const char *id = daemon_text(peer, "network_id");
     err_t err;
     int joining;
@@ -318,9 +326,7 @@ frame_self_peer(uplink_t *uplink, const json_t *peer)
         return;
     }
 
-    key_to_base64(&member->public_key, key);
-
-    if (strcmp(key, daemon_text(peer, "public_key")) != 0) {
+    if (!rotation_self(member, daemon_text(peer, "public_key"))) {
         member_post(member);
         return;
     }
@@ -438,6 +444,20 @@ frame_peer_status(uplink_t *uplink, json_t *frame, json_t *data)
     json_array_foreach(list, i, entry)
     {
         frame_peer_status_one(member, entry);
+    }
+}
+
+
+static void
+frame_rotation_ack(uplink_t *uplink, json_t *frame, json_t *data)
+{
+    member_t *member =
+        member_find(uplink->daemon, daemon_text(data, "network_id"));
+
+    (void) frame;
+
+    if (member != NULL) {
+        rotation_ready(member, data);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "daemon/firewall.h"
 #include "daemon/gateway.h"
 #include "daemon/lan.h"
+#include "daemon/rotation.h"
 #include "daemon/probe.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
@@ -45,7 +46,8 @@ member_create(daemon_t *daemon, const char *id)
     member->online = json_object();
     backoff_init(&member->backoff, MEMBER_AGAIN_MS, MEMBER_AGAIN_CAP_MS);
 
-    if (member->paths == NULL || member->online == NULL) {
+    if (rotation_open(member) == -1 || member->paths == NULL ||
+        member->online == NULL) {
         member->next = daemon->members;
         daemon->members = member;
         daemon->member_count++;
@@ -83,6 +85,7 @@ member_free(member_t *member)
     }
 
     gateway_stop(member);
+    rotation_close(member);
     probe_stop(member);
     firewall_stop(member);
 
@@ -117,8 +120,9 @@ member_changed(member_t *member)
     if (member->map != NULL) {
         snprintf(member->name, sizeof(member->name), "%s", member->map->name);
 
-        if (paths_set_netmap(member->paths, member->map, member->peer_id) !=
-            0) {
+        if (rotation_changed(member) != 0 ||
+            paths_set_netmap(member->paths, member->map, member->peer_id) !=
+                0) {
             log_error("network %s: out of memory", member->name);
         }
 
@@ -170,6 +174,7 @@ member_forget(member_t *member)
     err_set(&err, "not_found", "this network is left");
     member_fail(member, &err);
     gateway_fail(member, &err);
+    rotation_fail(member, &err);
 
     /* said on disk first: a crash from here on goes on with leaving */
     member->state = MEMBER_LEAVING;
@@ -235,5 +240,14 @@ member_describe(member_t *member)
         member_or_null(member->firewall.problem), "error",
         member_or_null(member->problem));
     lan_status(member, network);
+
+    if (network != NULL) {
+        json_object_set_new(network, "rotation",
+                            json_string(rotation_state(member)));
+        json_object_set_new(
+            network, "keyed_at",
+            json_integer((json_int_t) rotation_keyed_at(member)));
+    }
+
     return network;
 }

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "daemon/device.h"
+#include "daemon/rotation.h"
 #include "daemon/subnets.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
@@ -193,7 +194,8 @@ member_post(member_t *member)
 {
     char key[KEY_BASE64_SIZE], path[80];
 
-    if (member->posting != NULL) {
+    /* said now, the old key would take the place of one just committed */
+    if (member->posting != NULL || rotation_is_committing(member)) {
         return;
     }
 

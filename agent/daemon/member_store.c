@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/state.h"
 #include "core/gc_uuid.h"
+#include "daemon/rotation.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +46,11 @@ member_write(member_t *member, err_t *err)
     key_wipe(key, sizeof(key));
 
     if (document == NULL) {
+        return err_set(err, "no_memory", "out of memory");
+    }
+
+    if (rotation_to_json(member, document) == -1) {
+        json_decref(document);
         return err_set(err, "no_memory", "out of memory");
     }
 
@@ -130,8 +136,8 @@ member_read(member_t *member, const json_t *document)
     if (!key_from_base64(daemon_text(document, "private_key"),
                          &member->private_key) ||
         keys_public(&member->private_key, &member->public_key, &error) != 0 ||
-        port < 1 || port > 65535 || state < MEMBER_JOINING ||
-        state > MEMBER_LEAVING) {
+        rotation_from_json(member, document) == -1 || port < 1 ||
+        port > 65535 || state < MEMBER_JOINING || state > MEMBER_LEAVING) {
         return -1;
     }
 
@@ -182,6 +188,7 @@ member_read_netmap(member_t *member)
         member->seq = json_integer_value(json_object_get(document, "seq"));
         snprintf(member->epoch, sizeof(member->epoch), "%s",
                  daemon_text(document, "epoch"));
+        (void) rotation_changed(member);
         (void) paths_set_netmap(member->paths, member->map, member->peer_id);
         member->stored = 1;
     }

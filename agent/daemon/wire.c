@@ -4,6 +4,7 @@
 #include "daemon/firewall.h"
 #include "daemon/lan.h"
 #include "daemon/member.h"
+#include "daemon/rotation.h"
 #include "daemon/naming.h"
 #include "daemon/uplink.h"
 #include "daemon/wire_local.h"
@@ -112,15 +113,20 @@ wire_schedule(wire_t *wire, int failed)
     deadline = firewall_deadline(wire->daemon);
     next = deadline < next ? deadline : next;
 
-    if (next == UINT64_MAX) {
-        return;
-    }
-
     if (next < now + WIRE_PAUSE_MS) {
         next = now + WIRE_PAUSE_MS;
     }
 
-    loop_timer_set(wire->daemon->loop, &wire->soon, (int64_t) (next - now));
+    /* a handshake with a new key is looked for at its own, short pace */
+    deadline = rotation_deadline(wire->daemon);
+    next = deadline < next ? deadline : next;
+
+    if (next == UINT64_MAX) {
+        return;
+    }
+
+    loop_timer_set(wire->daemon->loop, &wire->soon,
+                   next > now ? (int64_t) (next - now) : 1);
 }
 
 
@@ -148,6 +154,7 @@ wire_sync_now(daemon_t *daemon, err_t *err)
         round.failed |= lan_sync(daemon, round.actual) == -1;
         wire_round_learn(&round);
         firewall_sync(daemon, round.actual);
+        rotation_sync(daemon, round.actual);
     }
 
     wire_round_clear(&round);

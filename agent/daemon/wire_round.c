@@ -4,6 +4,7 @@
 #include "daemon/firewall.h"
 #include "daemon/lan.h"
 #include "daemon/member.h"
+#include "daemon/rotation.h"
 #include "daemon/probe.h"
 #include "daemon/wire.h"
 #include "plan/lan.h"
@@ -98,6 +99,12 @@ wire_desire(wire_round_t *round, member_t *member)
 
     desired = desired_create(member->map, &self, member->paths, &error);
     key_wipe(&self, sizeof(self));
+
+    if (desired != NULL &&
+        rotations_desire(member->rotation.others, desired, &error) != 0) {
+        desired_destroy(desired);
+        desired = NULL;
+    }
 
     if (desired == NULL) {
         wire_problem(member, error.text);
@@ -285,6 +292,9 @@ wire_round_observe(wire_round_t *round)
         (void) paths_observe(member->paths,
                              actual_find(round->actual, member->id),
                              (uint64_t) loop_now());
+        rotations_observe(member->rotation.others,
+                          actual_find(round->actual, member->id),
+                          (uint64_t) loop_now());
     }
 
     return 0;

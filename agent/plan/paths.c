@@ -268,6 +268,52 @@ paths_roamed(struct paths *paths)
 }
 
 
+void
+paths_wake(struct paths *paths)
+{
+    size_t i;
+
+    for (i = 0; i < paths->count; i++) {
+        if (paths_in_session(paths, &paths->peers[i])) {
+            paths->peers[i].wake = true;
+        }
+    }
+}
+
+
+void
+paths_rekey(struct paths *paths, const struct key *old_key,
+            const struct key *new_key)
+{
+    struct paths_peer *peer;
+
+    peer = paths_find(paths, old_key);
+
+    if (peer == NULL || paths_find(paths, new_key) != NULL) {
+        return;
+    }
+
+    peer->public_key = *new_key;
+    peer->rx_bytes = 0;
+    peer->tx_bytes = 0;
+    peer->handshake_s = 0;
+    peer->handshake_ns = 0;
+    peer->unanswered = false;
+    qsort(paths->peers, paths->count, sizeof(*paths->peers), paths_by_key);
+}
+
+
+bool
+paths_active(const struct paths *paths, const struct key *public_key)
+{
+    const struct paths_peer *peer;
+
+    peer = paths_find(paths, public_key);
+
+    return peer != NULL && paths_in_session(paths, peer);
+}
+
+
 int
 paths_set_netmap(struct paths *paths, const struct netmap *map,
                  const char *self_id)

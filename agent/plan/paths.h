@@ -58,6 +58,16 @@ void paths_set_local(struct paths *paths, const struct paths_local *local);
  */
 void paths_roamed(struct paths *paths);
 
+/* Peers with a session hear from us at once, where they are. */
+void paths_wake(struct paths *paths);
+
+/* The peer has another key; its path is the same. */
+void paths_rekey(struct paths *paths, const struct key *old_key,
+                 const struct key *new_key);
+
+/* Whether there is a session with the peer. */
+bool paths_active(const struct paths *paths, const struct key *public_key);
+
 /*
  * Takes the candidates of all peers but self_id; peers that are gone are
  * forgotten.  0, or -1 when memory is out (nothing changed then).
