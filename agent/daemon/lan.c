@@ -9,9 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 /* What is wished for takes one, and one more to see that it stands. */
 #define LAN_ROUNDS 4
+
+#define LAN_AGAIN_MS 300 /* who flushes rules often does so in vain */
 
 typedef struct {
     daemon_t *daemon;
@@ -267,6 +270,62 @@ lan_round(lan_round_t *round)
 }
 
 
+static void
+lan_again(void *arg)
+{
+    wire_t *wire = arg;
+
+    wire_sync(wire->daemon);
+}
+
+
+static void
+lan_event(void *arg, uint32_t events)
+{
+    wire_t *wire = arg;
+
+    (void) events;
+
+    if (vxlan_changed(wire->vxlan) && wire->lan_timer.fn == NULL) {
+        log_warn("somebody changed the tables " LAN_TABLE
+                 " of nftables: they are laid again");
+        wire->lan_timer.fn = lan_again;
+        wire->lan_timer.arg = wire;
+        loop_timer_set(wire->daemon->loop, &wire->lan_timer, LAN_AGAIN_MS);
+    }
+}
+
+
+/* From the first filter on. */
+static void
+lan_watch(wire_t *wire)
+{
+    loop_timer_cancel(&wire->lan_timer);
+    wire->lan_timer.fn = NULL;
+
+    if (wire->lan_watched || vxlan_fd(wire->vxlan) == -1) {
+        return;
+    }
+
+    wire->lan_io.fd = vxlan_fd(wire->vxlan);
+    wire->lan_io.fn = lan_event;
+    wire->lan_io.arg = wire;
+    wire->lan_watched =
+        loop_fd_add(wire->daemon->loop, &wire->lan_io, EPOLLIN) == 0;
+}
+
+
+void
+lan_close(wire_t *wire)
+{
+    loop_timer_cancel(&wire->lan_timer);
+
+    if (wire->lan_watched) {
+        loop_fd_remove(wire->daemon->loop, &wire->lan_io);
+    }
+}
+
+
 int
 lan_sync(daemon_t *daemon, const struct actual *ours)
 {
@@ -298,6 +357,7 @@ lan_sync(daemon_t *daemon, const struct actual *ours)
     } while (lan_round(&round) == 0 && (round.again || round.done > 0) &&
              rounds < LAN_ROUNDS);
 
+    lan_watch(daemon->wire);
     daemon->wire->lan_idle = round.count == 0 && !round.failed;
 
     for (i = 0; i < round.count; i++) {

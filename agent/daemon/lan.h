@@ -11,6 +11,9 @@
  */
 int lan_sync(daemon_t *daemon, const struct actual *ours);
 
+/* Leaves all as it is. */
+void lan_close(wire_t *wire);
+
 /* Whether what the network needs beyond its tunnel stands. */
 int lan_ready(const member_t *member);
 

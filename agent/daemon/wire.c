@@ -295,6 +295,7 @@ wire_destroy(wire_t *wire)
     wire_local_close(wire);
     firewall_close(wire);
     roam_destroy(wire->roam);
+    lan_close(wire);
     vxlan_close(wire->vxlan);
     forward_close(wire->forward);
     backend_close(wire->daemon->backend);

@@ -11,7 +11,10 @@ struct wire {
     struct local_addresses local;
     struct forward *forward;
     struct vxlan *vxlan;
-    int lan_idle; /* there is no LAN, and none was left */
+    loop_fd_t lan_io;
+    loop_timer_t lan_timer;
+    int lan_watched;       /* lan_io is in the loop */
+    int lan_idle;          /* there is no LAN, and none was left */
     loop_fd_t firewall_io; /* somebody changed rules */
     loop_timer_t firewall_timer;
     int firewall_waits;

@@ -13,7 +13,10 @@
 
 /* Of every kind of object: NFTA_TABLE_NAME, NFTA_CHAIN_TABLE and the like. */
 #define NFT_WATCH_TABLE 1
-#define NFT_WATCH_FAMILY 1 /* NFPROTO_INET */
+
+/* Those in which we have tables: NFPROTO_INET, NFPROTO_NETDEV. */
+#define NFT_WATCH_INET 1
+#define NFT_WATCH_NETDEV 5
 
 
 struct nft_watch {
@@ -93,7 +96,8 @@ nft_watch_message(struct nft_watch *watch, struct nlmsghdr *header)
 
     if ((header->nlmsg_type & 0xff) != NFT_MSG_NEWGEN) {
         attribute = nlmsg_find_attr(header, sizeof(*body), NFT_WATCH_TABLE);
-        watch->touched |= body->nfgen_family == NFT_WATCH_FAMILY &&
+        watch->touched |= (body->nfgen_family == NFT_WATCH_INET ||
+                           body->nfgen_family == NFT_WATCH_NETDEV) &&
                           attribute != NULL &&
                           nla_strcmp(attribute, watch->table) == 0;
         return false;

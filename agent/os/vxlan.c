@@ -8,21 +8,23 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/attr.h>
-#include <nftables/libnftables.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "os/links.h"
+#include "os/nft.h"
 
 #define VXLAN_ACCEPT_RA "/proc/sys/net/ipv6/conf/%s/accept_ra"
 
 
 struct vxlan {
     struct nl_sock *rtnl;
-    char *filter; /* the commands that stand, or NULL */
-    bool looked;  /* whether another one left a filter */
+    char *filter;            /* the commands that stand, or NULL */
+    bool looked;             /* whether another one left a filter */
+    bool touched;            /* by somebody else, since they were laid */
+    struct nft_watch *watch; /* of the filter, since there was one */
 };
 
 
@@ -54,6 +56,7 @@ vxlan_close(struct vxlan *vxlan)
 {
     if (vxlan != NULL) {
         netlink_close(vxlan->rtnl);
+        nft_watch_close(vxlan->watch);
         free(vxlan->filter);
         free(vxlan);
     }
@@ -354,42 +357,37 @@ vxlan_apply(struct vxlan *vxlan, const struct lan_operation *operation,
 }
 
 
-/* Runs commands of nft; error may be NULL. */
 static int
 vxlan_nft(const char *commands, struct error *error)
 {
-    struct nft_ctx *nft;
-    const char *said;
-    int rc;
+    struct error reason;
 
-    nft = nft_ctx_new(NFT_CTX_DEFAULT);
-
-    if (nft == NULL) {
-        return error_set(error, ERROR_NO_MEMORY, "out of memory");
+    if (nft_run(commands, NULL, &reason) == 0) {
+        return 0;
     }
 
-    rc = nft_ctx_buffer_output(nft) != 0 || nft_ctx_buffer_error(nft) != 0 ||
-         nft_run_cmd_from_buffer(nft, commands) != 0;
-
-    if (rc != 0 && error != NULL) {
-        said = nft_ctx_get_error_buffer(nft);
-        (void) error_set(error, ERROR_SYSTEM,
-                         "LAN mode needs nftables with an egress hook (Linux "
-                         "5.16): %.*s",
-                         (int) strcspn(said, "\n") % 160, said);
-    }
-
-    nft_ctx_free(nft);
-
-    return rc == 0 ? 0 : -1;
+    return error_set(error, reason.code,
+                     "LAN mode needs nftables with an egress hook (Linux "
+                     "5.16): %.160s",
+                     reason.text);
 }
 
 
-static bool
-vxlan_filtered(void)
+int
+vxlan_fd(const struct vxlan *vxlan)
 {
-    return vxlan_nft("list table inet " LAN_TABLE, NULL) == 0 &&
-           vxlan_nft("list table netdev " LAN_TABLE, NULL) == 0;
+    return vxlan->watch != NULL ? nft_watch_fd(vxlan->watch) : -1;
+}
+
+
+bool
+vxlan_changed(struct vxlan *vxlan)
+{
+    if (vxlan->watch != NULL && nft_watch_read(vxlan->watch, false)) {
+        vxlan->touched = true;
+    }
+
+    return vxlan->touched;
 }
 
 
@@ -397,30 +395,36 @@ int
 vxlan_filter(struct vxlan *vxlan, char *commands, bool nothing, bool anew,
              struct error *error)
 {
-    if (nothing && vxlan->looked && vxlan->filter == NULL) {
+    bool same;
+
+    /* a machine that never had one may have no nftables at all */
+    if (nothing && vxlan->filter == NULL &&
+        (vxlan->looked ||
+         (nft_run("list table inet " LAN_TABLE, NULL, NULL) != 0 &&
+          nft_run("list table netdev " LAN_TABLE, NULL, NULL) != 0))) {
+        vxlan->looked = true;
         free(commands);
         return 0;
     }
 
     vxlan->looked = true;
+    same = vxlan->filter != NULL && strcmp(vxlan->filter, commands) == 0;
 
-    if (!anew && vxlan->filter != NULL &&
-        strcmp(vxlan->filter, commands) == 0 && vxlan_filtered()) {
+    if (same && !anew && !vxlan_changed(vxlan)) {
         free(commands);
         return 0;
+    }
+
+    if (vxlan->watch == NULL) {
+        vxlan->watch = nft_watch_open(LAN_TABLE, NULL);
     }
 
     free(vxlan->filter);
     vxlan->filter = NULL;
-
-    /* a machine that never had one may have no nftables at all */
-    if (nothing && vxlan_nft("list table inet " LAN_TABLE, NULL) != 0 &&
-        vxlan_nft("list table netdev " LAN_TABLE, NULL) != 0) {
-        free(commands);
-        return 0;
-    }
+    vxlan->touched = false;
 
     if (vxlan_nft(commands, error) != 0) {
+        vxlan->looked = false;
         free(commands);
         return -1;
     }

@@ -34,6 +34,13 @@ int vxlan_apply(struct vxlan *vxlan, const struct lan_operation *operation,
 int vxlan_filter(struct vxlan *vxlan, char *commands, bool nothing, bool anew,
                  struct error *error);
 
+/* Readable when rules of this machine changed; -1 as long as there is no
+ * filter. */
+int vxlan_fd(const struct vxlan *vxlan);
+
+/* Whether somebody else has changed the filter. */
+bool vxlan_changed(struct vxlan *vxlan);
+
 /* vxlan_read.c */
 
 /* Fills *actual, which is empty. */
