@@ -30,7 +30,7 @@
 #define PROCESS_TERM_MS 3000
 #define PROCESS_KILL_MS 2000
 
-/* How often a socket that somebody listens on is tried, and how far apart. */
+/* How often what a killed run began is looked at again, and how far apart. */
 #define PROCESS_LEFTOVER_TIMES 20
 #define PROCESS_LEFTOVER_MS 25L
 
@@ -201,8 +201,7 @@ process_load(const char *state_dir, const char *name,
     }
 
     if (sscanf(text, "%d %llu %39s %d", &record->pid, &record->started,
-               record->boot, &hidden) != 4 ||
-        record->pid <= 1) {
+               record->boot, &hidden) != 4) {
         /* unreadable: it stands for no process */
         memset(record, 0, sizeof(*record));
         return true;
@@ -248,6 +247,32 @@ process_save(const char *state_dir, const char *name,
 
 
 /*
+ * The recorded process may still be on its way from fork() to execve(), or be
+ * a stranger that got into the record: only time tells.
+ */
+static bool
+process_gets_to_serve(int pid, const char *name)
+{
+    static const struct timespec pause = {0, PROCESS_LEFTOVER_MS * 1000000L};
+    int i;
+
+    for (i = 0; i < PROCESS_LEFTOVER_TIMES; i++) {
+        if (process_serves(pid, name)) {
+            return true;
+        }
+
+        if (process_dying(pid)) {
+            return false;
+        }
+
+        (void) nanosleep(&pause, NULL);
+    }
+
+    return false;
+}
+
+
+/*
  * A descriptor of the recorded process, verified; -1 if it is gone. One that is
  * only dying counts where `dying` says so.
  */
@@ -271,7 +296,7 @@ process_open(const char *name, const struct process_record *record, bool dying)
 
     /* what is verified after pidfd_open() is what the descriptor means */
     if (process_started(record->pid) != record->started ||
-        !(process_serves(record->pid, name) ||
+        !(process_gets_to_serve(record->pid, name) ||
           (dying && process_dying(record->pid)))) {
         (void) close(fd);
         return -1;
@@ -411,10 +436,22 @@ process_start(const char *state_dir, const char *name, struct error *error)
         return -1;
     }
 
+    /* of no process yet: the socket alone has to be found too */
+    process_boot_id(record.boot);
+
+    if (process_save(state_dir, name, &record, error) != 0) {
+        return -1;
+    }
+
     spawn.listener = process_listen(state_dir, name);
 
     if (spawn.listener < 0 && errno == EADDRINUSE) {
         record.hidden = true;
+
+        if (process_save(state_dir, name, &record, error) != 0) {
+            return -1;
+        }
+
         spawn.listener = process_socket_listen(state_dir, name, true);
     }
 
@@ -440,7 +477,6 @@ process_start(const char *state_dir, const char *name, struct error *error)
     if (rc == 0) {
         record.pid = spawn.pid;
         record.started = process_started(spawn.pid);
-        process_boot_id(record.boot);
         rc = process_save(state_dir, name, &record, error);
         process_spawn_finish(&spawn, rc == 0);
     }
