@@ -6,6 +6,7 @@
 #include "daemon/member.h"
 #include "daemon/rotation.h"
 #include "daemon/naming.h"
+#include "daemon/reflector.h"
 #include "daemon/uplink.h"
 #include "daemon/wire_local.h"
 #include "daemon/wire_round.h"
@@ -155,6 +156,7 @@ wire_sync_now(daemon_t *daemon, err_t *err)
         wire_round_learn(&round);
         firewall_sync(daemon, round.actual);
         rotation_sync(daemon, round.actual);
+        reflector_sync(daemon);
     }
 
     wire_round_clear(&round);
@@ -293,6 +295,7 @@ wire_destroy(wire_t *wire)
 {
     loop_timer_cancel(&wire->soon);
     wire_local_close(wire);
+    reflector_stop(wire->daemon);
     firewall_close(wire);
     roam_destroy(wire->roam);
     lan_close(wire);

@@ -15,6 +15,7 @@ struct wire {
     loop_timer_t lan_timer;
     int lan_watched;       /* lan_io is in the loop */
     int lan_idle;          /* there is no LAN, and none was left */
+    struct reflector *reflector; /* NULL: no port is listed */
     loop_fd_t firewall_io; /* somebody changed rules */
     loop_timer_t firewall_timer;
     int firewall_waits;
