@@ -158,6 +158,8 @@ int key_create(client_t *client);
 int key_delete(client_t *client);
 int device_list(client_t *client);
 int device_delete(client_t *client);
+int rules_list(client_t *client);
+int rules_set(client_t *client);
 int reserve_list(client_t *client);
 int reserve_make(client_t *client);
 int reserve_drop(client_t *client);

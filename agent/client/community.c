@@ -116,5 +116,26 @@ const command_t community_commands[] = {
      "  goconnect reserve lan 100.64.0.10 --name game --user ada\n"},
     {"unreserve", reserve_drop, 2, 2, COMMUNITY_OPTS,
      "unreserve NETWORK ADDRESS|NAME", "give a reserved address free", ""},
+    {"rules", rules_list, 1, 1, COMMUNITY_OPTS, "rules NETWORK",
+     "who may reach what in a network",
+     "The first rule that matches decides; where none does, all is allowed.\n"
+     "\n"
+     "  goconnect rules lan\n"},
+    {"rules set", rules_set, 2, 2, COMMUNITY_OPTS, "rules set NETWORK FILE",
+     "replace the rules of a network",
+     "FILE (- is standard input) is JSON, as \"goconnect rules NETWORK "
+     "--json\"\n"
+     "prints it: {\"rules\": [{\"action\", \"source\", \"destination\", "
+     "\"protocol\",\n"
+     "\"port_first\", \"port_last\"}, ...]}. action is allow or deny; source "
+     "and\n"
+     "destination are any (the default), role:ROLE, tag:NAME, peer:ID, an "
+     "address\n"
+     "or a range; protocol is any (the default), tcp, udp or icmp.\n"
+     "\n"
+     "  echo '[{\"action\": \"deny\", \"source\": \"role:member\",\n"
+     "    \"destination\": \"tag:server\", \"protocol\": \"tcp\", "
+     "\"port_first\": 22}]' |\n"
+     "    goconnect rules set lan -\n"},
     {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
 };

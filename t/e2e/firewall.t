@@ -8,6 +8,7 @@ use Test::More;
 use GoConnect::Device;
 use GoConnect::Lab;
 use GoConnect::Server;
+use JSON::PP ();
 
 my $lab = GoConnect::Lab->new->enter;
 my $s = GoConnect::Server->start(workers => 1, address => $GoConnect::Lab::SERVER);
@@ -159,6 +160,26 @@ subtest 'nobody comes in by another way' => sub {
     ok !pings($ada, $hub->host->address), 'and nobody reaches hub\'s other addresses by the network';
     $ada->host->must('ip', 'route', 'del', $hub->host->address . '/32', 'dev', ($ada->interfaces)[0]);
     ok pings($ada, $to), 'only that';
+};
+
+subtest 'by the command' => sub {
+    my $ask = sub { $ada->cli({ input => $_[0] }, 'rules', 'set', 'lan', '-', '--insecure') };
+    my ($status, $said) = $ask->('[{"action": "deny", "source": "role:member", "protocol": "tcp", "port_first": 7001},'
+        . ' {"action": "deny", "protocol": "udp", "port_first": ' . ++$mark . '}]');
+    is $status, 0, 'an admin sets them' or diag $said;
+    like $said, qr/^Lan has 2 rules now\.$/, 'and is told';
+    ok defined $hub->await(sub { table($hub) =~ /dport $mark\b/ }), 'they arrive';
+    ok !tcp($bob, 7001), 'and are enforced';
+    my $list = $bob->json('rules', 'lan', '--insecure')->{rules};
+    is_deeply [ map { "$_->{source} $_->{port_first}" } @$list ], [ 'role:member 7001', "any $mark" ], 'a member sees them';
+    like +($bob->cli('rules', 'lan', '--insecure'))[1], qr/^deny +role:member +any +tcp +7001$/m, 'as a table too';
+    ($status, $said) = $ada->cli({ input => JSON::PP::encode_json({ rules => $list }) }, 'rules', 'set', 'lan', '-', '--insecure');
+    is $status, 0, 'what is listed can be set' or diag $said;
+    is +($bob->cli({ input => '[]' }, 'rules', 'set', 'lan', '-', '--insecure'))[0], 5, 'a member sets none';
+    ($status, $said) = $ask->('{"rules": 1}');
+    like $said, qr/not a list of rules/, 'what is no list is refused';
+    ($status, $said) = $ask->("[\n{]");
+    like $said, qr/-, line 2:/, 'and what is no JSON, by its line';
 };
 
 subtest 'rules of the host' => sub {
