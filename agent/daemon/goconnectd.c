@@ -4,6 +4,7 @@
 #include "base/notify.h"
 #include "base/state.h"
 #include "base/version.h"
+#include "base/watchdog.h"
 #include "daemon/daemon.h"
 #include "daemon/device.h"
 #include "daemon/doctor.h"
@@ -347,6 +348,7 @@ main(int argc, char **argv)
              "networks",
              backend_name(daemon.backend), daemon.member_count);
     notify_systemd("READY=1");
+    watchdog_start(daemon.loop);
 
     rc = loop_run(daemon.loop);
     goconnectd_end(&daemon);
