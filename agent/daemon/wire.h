@@ -13,10 +13,10 @@ struct wire {
     struct vxlan *vxlan;
     loop_fd_t lan_io;
     loop_timer_t lan_timer;
-    int lan_watched;       /* lan_io is in the loop */
-    int lan_idle;          /* there is no LAN, and none was left */
+    int lan_watched;             /* lan_io is in the loop */
+    int lan_idle;                /* there is no LAN, and none was left */
     struct reflector *reflector; /* NULL: no port is listed */
-    loop_fd_t firewall_io; /* somebody changed rules */
+    loop_fd_t firewall_io;       /* somebody changed rules */
     loop_timer_t firewall_timer;
     int firewall_waits;
     roam_t *roam;
