@@ -48,6 +48,7 @@ enum {
     CLIENT_OPT_OPEN = 1 << 28
 };
 
+#define CLIENT_COMPLETION_MAX 16 /* words that can matter */
 #define CLIENT_NETWORKS_MAX 16
 
 /* The user's session at a server, as it is kept (client/session.c). */
@@ -137,6 +138,7 @@ int ping_run(client_t *client);
 int doctor_ask(client_t *client);
 int names_run(client_t *client);
 int chat_run(client_t *client);
+int completion_run(client_t *client);
 int tenant_list(client_t *client);
 int tenant_search(client_t *client);
 int tenant_create(client_t *client);

@@ -18,4 +18,13 @@ typedef struct {
 /* What a person does for a community from a terminal; ends with name NULL. */
 extern const command_t community_commands[];
 
+/* Every command, i from 0, as help lists them; NULL behind the last. */
+const command_t *command_at(size_t i);
+
+/*
+ * The command of the first two words, else of the first, or NULL; used
+ * becomes how many words it has.
+ */
+const command_t *command_find(char **word, int words, int *used);
+
 #endif

@@ -165,6 +165,14 @@ static const command_t goconnect_commands[] = {
      "forget the session and this device, take all down",
      "The device is deleted at the server, its networks go down, its keys are\n"
      "wiped. Works without the server too.\n"},
+    {"completion", completion_run, 1, 1000, 0, "completion bash|zsh|fish",
+     "make a shell complete commands, options, networks and peers",
+     "Prints the lines that the shell reads; an installation has put them in\n"
+     "their places already.\n"
+     "\n"
+     "  goconnect completion bash > ~/.bash_completion\n"
+     "  goconnect completion fish > "
+     "~/.config/fish/completions/goconnect.fish\n"},
     {"version", goconnect_version, 0, 0, 0, "version",
      "versions of goconnect and goconnectd", ""},
     {"help", goconnect_help, 0, 2, 0, "help [COMMAND]", "this, or one command",
@@ -290,9 +298,25 @@ goconnect_find(const char *name)
 }
 
 
-/* The command of the first two words, else of the first; how many it has. */
-static const command_t *
-goconnect_find_words(char **word, int words, int *used)
+const command_t *
+command_at(size_t i)
+{
+    const command_t *command = community_commands;
+
+    if (i < GOCONNECT_COMMANDS) {
+        return &goconnect_commands[i];
+    }
+
+    for (i -= GOCONNECT_COMMANDS; i > 0 && command->name != NULL; i--) {
+        command++;
+    }
+
+    return command->name != NULL ? command : NULL;
+}
+
+
+const command_t *
+command_find(char **word, int words, int *used)
 {
     char name[64];
     const command_t *command = NULL;
@@ -326,14 +350,14 @@ goconnect_overview(void)
         "Commands:\n");
 
     for (i = 0; i < GOCONNECT_COMMANDS; i++) {
-        printf("  %-32s %s\n", goconnect_commands[i].synopsis,
+        printf("  %-31s  %s\n", goconnect_commands[i].synopsis,
                goconnect_commands[i].summary);
     }
 
     printf("\nFor a community:\n");
 
     for (command = community_commands; command->name != NULL; command++) {
-        printf("  %-32s %s\n", command->synopsis, command->summary);
+        printf("  %-31s  %s\n", command->synopsis, command->summary);
     }
 
     printf("\n"
@@ -393,7 +417,7 @@ goconnect_help(client_t *client)
         return CLIENT_OK;
     }
 
-    command = goconnect_find_words(client->operand, client->operands, &words);
+    command = command_find(client->operand, client->operands, &words);
     if (command == NULL) {
         return goconnect_usage(client,
                                "there is no command \"%.40s\": goconnect help",
@@ -480,7 +504,7 @@ main(int argc, char **argv)
     }
 
     name = argv[optind];
-    command = goconnect_find_words(argv + optind, argc - optind, &words);
+    command = command_find(argv + optind, argc - optind, &words);
     client.operands = argc - optind - words;
     client.operand = argv + optind + words;
 

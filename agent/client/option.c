@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define OPTION_LIMIT_MAX 100
+#define OPTION_NAME 32
 #define OPTION_FIRST 256 /* beyond any letter */
 
 typedef enum {
@@ -160,4 +161,41 @@ option_parse(client_t *client, int argc, char **argv, unsigned *used)
     }
 
     return 0;
+}
+
+
+int
+option_has_value(const char *word)
+{
+    size_t i;
+
+    for (i = 0; i < OPTION_COUNT; i++) {
+        if (option_table[i].kind == OPTION_FLAG || word[0] != '-') {
+            continue;
+        }
+
+        if ((word[1] == '-' && strcmp(word + 2, option_table[i].name) == 0) ||
+            (word[1] != '\0' && word[1] == option_table[i].letter &&
+             word[2] == '\0')) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+option_each(unsigned bits, const char *typed,
+            void (*fn)(const char *option, const char *typed))
+{
+    char option[OPTION_NAME];
+    size_t i;
+
+    for (i = 0; i < OPTION_COUNT; i++) {
+        if (option_table[i].bit == 0 || (option_table[i].bit & bits) != 0) {
+            snprintf(option, sizeof(option), "--%s", option_table[i].name);
+            fn(option, typed);
+        }
+    }
 }

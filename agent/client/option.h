@@ -11,4 +11,11 @@
  */
 int option_parse(client_t *client, int argc, char **argv, unsigned *used);
 
+/* 1 if word is an option, all of it, whose value is the next word; else 0. */
+int option_has_value(const char *word);
+
+/* Those of the CLIENT_OPT_ bits and of every command, as "--name", to fn. */
+void option_each(unsigned bits, const char *typed,
+                 void (*fn)(const char *option, const char *typed));
+
 #endif
