@@ -8,9 +8,9 @@ struct rotation_peer {
     char id[NETMAP_ID_SIZE];
     struct key old_key;
     struct key new_key;
-    bool told;      /* that we are ready */
-    bool committed; /* the map has the new key ... */
-    bool moved;     /* the allowed ips are the new key's */
+    bool told;         /* that we are ready */
+    bool committed;    /* the map has the new key ... */
+    bool moved;        /* the allowed ips are the new key's */
     uint64_t since_ms; /* ... since then */
 };
 
