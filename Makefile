@@ -42,7 +42,7 @@ C_FILES    = $(shell find ngx_goconnect_module agent t -name '*.[ch]')
 
 .DEFAULT_GOAL := help
 .PHONY: help deps deps-build deps-unit module echo agent html unit build run test \
-        soak demo seed bench format install clean
+        soak demo seed bench format install clean portable
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -66,6 +66,26 @@ deps-build:
 
 deps-unit:
 	@scripts/deps build unit
+
+# Headers of libraries that are not Windows' own are the same there.
+WIN    := $(B)/windows
+WIN_CC := x86_64-w64-mingw32-gcc -std=gnu11 -O2 -Wall -Wextra -Werror \
+          -Wno-format -Wno-format-extra-args -Wno-sign-compare \
+          -DWIN32_LEAN_AND_MEAN -D_WIN32_WINNT=0x0600 -Ingx_goconnect_module -Iagent \
+          -isystem $(WIN)/include
+MULTIARCH = /usr/include/$(shell $(CC) -print-multiarch)
+
+portable: deps-build ## compile core and plan for Windows (compile only)
+	@scripts/deps portable
+	@mkdir -p $(WIN)/include/openssl
+	@cp $(wildcard /usr/include/jansson*.h $(MULTIARCH)/jansson*.h) \
+	    $(WIN)/include
+	@cp $(wildcard /usr/include/openssl/*.h $(MULTIARCH)/openssl/*.h) \
+	    $(WIN)/include/openssl
+	@for f in $(CORE_SRC) $(PLAN_SRC); do \
+	    echo "  WIN  $$f"; \
+	    $(WIN_CC) -c "$$f" -o $(WIN)/object.o || exit 1; \
+	done
 
 module: deps-build ## build the nginx module
 	@mkdir -p $(B)

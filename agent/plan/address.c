@@ -1,6 +1,7 @@
 #include "plan/address.h"
 
-#include <arpa/inet.h>
+#include "core/gc_inet.h"
+
 #include <stdio.h>
 #include <string.h>
 

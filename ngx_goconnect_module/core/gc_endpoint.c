@@ -1,7 +1,8 @@
 #include "core/gc_endpoint.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include "core/gc_inet.h"
+
+#include <stdint.h>
 #include <string.h>
 
 

@@ -1,6 +1,7 @@
 #include "core/gc_prefix.h"
 
-#include <arpa/inet.h>
+#include "core/gc_inet.h"
+
 #include <string.h>
 
 
