@@ -92,7 +92,7 @@ for (1 .. ($full ? 5 : 1)) {
     $_->{ws}->closed(60) for @box;
     come($one);
 }
-$one->kill_worker for 1, 2;
+$one->kill_worker('KILL', $_) for keys %{ $one->worker_pids };
 $_->{ws}->closed(60) for @box;
 come($one);
 here(scalar @box);

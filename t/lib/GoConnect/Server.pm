@@ -299,11 +299,10 @@ sub _signal {
     return;
 }
 
-# Kills one worker (KILL unless said) and waits for the new one.
+# Kills one worker (any, KILL, unless said) and waits for the new one.
 sub kill_worker {
-    my ($self, $signal) = @_;
-    my $before = $self->worker_pids;
-    my ($victim) = sort keys %$before;
+    my ($self, $signal, $victim) = @_;
+    ($victim) = sort keys %{ $self->worker_pids } if !$victim;
     $self->_signal($signal // 'KILL', $victim);
     $self->_await('a new worker', sub {
         my $now = $self->worker_pids;
