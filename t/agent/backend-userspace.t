@@ -94,13 +94,13 @@ GoConnect::Backend::suite('userspace', peers => 1000, more => sub {
             waitpid $pid, 0;
             if ($n % 2) {
                 my ($status, $text) = GoConnect::Backend::driver('a', 'apply', $file);
-                my $now = GoConnect::Backend::state('a');
-                push @wrong, "$n: $text" . GoConnect::Backend::difference($whole, $now)
-                    if $status || $now ne $whole;
+                my $differs = GoConnect::Backend::differs('a', $whole);
+                push @wrong, "$n: $text$differs" if $status || $differs;
             }
             GoConnect::Backend::driver('a', 'down');
-            push @wrong, "$n: an orphan" if GoConnect::Backend::state('a') ne $clean
-                || defined process($name) || -e "/run/wireguard/$name.sock";
+            my $differs = GoConnect::Backend::differs('a', $clean);
+            push @wrong, "$n: an orphan: $differs"
+                if $differs || defined process($name) || -e "/run/wireguard/$name.sock";
         }
         is_deeply \@wrong, [], 'the next run ends as if nothing had happened';
     };
