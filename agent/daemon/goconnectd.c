@@ -12,6 +12,7 @@
 #include "daemon/naming.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
+#include "os/memory.h"
 #include "link/protocols.h"
 
 #include <getopt.h>
@@ -350,6 +351,7 @@ main(int argc, char **argv)
     notify_systemd("READY=1");
     watchdog_start(daemon.loop);
 
+    memory_return(); /* of what was read at start */
     rc = loop_run(daemon.loop);
     goconnectd_end(&daemon);
 

@@ -6,6 +6,7 @@
 #include "base/state.h"
 #include "core/gc_uuid.h"
 #include "daemon/rotation.h"
+#include "os/memory.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -60,10 +61,19 @@ member_write(member_t *member, err_t *err)
 }
 
 
+/* A netmap was taken apart and put together: its remains are not kept. */
+static void
+member_write_due(void *arg)
+{
+    member_write_netmap(arg);
+    memory_return();
+}
+
+
 static void
 member_write_later(member_t *member, int64_t delay)
 {
-    member->write.fn = member_write_netmap;
+    member->write.fn = member_write_due;
     member->write.arg = member;
     loop_timer_set(member->daemon->loop, &member->write, delay);
 }
@@ -115,12 +125,11 @@ member_keep(member_t *member)
     member->dirty = 1;
 
     /* the first one before the interface is: it has to outlive us */
-    if (member->stored) {
-        member_write_later(member, MEMBER_WRITE_MS);
-
-    } else {
+    if (!member->stored) {
         member_write_netmap(member);
     }
+
+    member_write_later(member, MEMBER_WRITE_MS);
 }
 
 
