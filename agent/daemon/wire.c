@@ -18,6 +18,7 @@
 
 #define WIRE_SOON_MS 10
 #define WIRE_RETRY_MS 5000
+#define WIRE_LOOK_MS 300000 /* what WireGuard was told by hand is not heard */
 #define WIRE_PAUSE_MS 200
 #define WIRE_ROUNDS 8
 
@@ -90,7 +91,7 @@ wire_tell_waiting(daemon_t *daemon, int failed)
 
 
 /*
- * When to look again: as the paths want it (UINT64_MAX: never), after a
+ * When to look again: as the paths want it, at the latest in a while, after a
  * failure anyway, and never at once: a round takes time too.
  */
 static void
@@ -98,7 +99,7 @@ wire_schedule(wire_t *wire, int failed)
 {
     member_t *member;
     uint64_t deadline, now = (uint64_t) loop_now();
-    uint64_t next = failed ? now + WIRE_RETRY_MS : UINT64_MAX;
+    uint64_t next = now + (failed ? WIRE_RETRY_MS : WIRE_LOOK_MS);
 
     for (member = wire->daemon->members; member != NULL;
          member = member->next) {
@@ -121,10 +122,6 @@ wire_schedule(wire_t *wire, int failed)
     /* a handshake with a new key is looked for at its own, short pace */
     deadline = rotation_deadline(wire->daemon);
     next = deadline < next ? deadline : next;
-
-    if (next == UINT64_MAX) {
-        return;
-    }
 
     loop_timer_set(wire->daemon->loop, &wire->soon,
                    next > now ? (int64_t) (next - now) : 1);

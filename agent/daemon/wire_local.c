@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 
 #define WIRE_SETTLE_MS 300 /* address changes come in bursts */
+#define WIRE_LISTEN_MS 5000
 
 
 /* 1 if this machine's addresses are others than before. */
@@ -40,12 +41,68 @@ wire_local_read(wire_t *wire)
 }
 
 
+static void wire_local_event(void *arg, uint32_t events);
+
+
+static int
+wire_local_listen(wire_t *wire, err_t *err)
+{
+    struct error error;
+
+    wire->monitor = monitor_open(&error);
+
+    if (wire->monitor == NULL) {
+        return daemon_error(err, "no_monitor", &error);
+    }
+
+    wire->monitor_io.fd = monitor_fd(wire->monitor);
+    wire->monitor_io.fn = wire_local_event;
+    wire->monitor_io.arg = wire;
+
+    if (loop_fd_add(wire->daemon->loop, &wire->monitor_io, EPOLLIN) == -1) {
+        err_errno(err, "no_monitor", "cannot watch address changes");
+        monitor_close(wire->monitor);
+        wire->monitor = NULL;
+        return -1;
+    }
+
+    return 0;
+}
+
+
+static void
+wire_local_deafen(wire_t *wire)
+{
+    if (wire->monitor != NULL) {
+        loop_fd_remove(wire->daemon->loop, &wire->monitor_io);
+        monitor_close(wire->monitor);
+        wire->monitor = NULL;
+    }
+}
+
+
+static void
+wire_local_settle(wire_t *wire, int64_t ms)
+{
+    wire->settling = 1;
+    loop_timer_set(wire->daemon->loop, &wire->settle, ms);
+}
+
+
+/* All of it is looked at, so that nothing that went by unheard stays. */
 static void
 wire_local_settled(void *arg)
 {
+    err_t err;
     wire_t *wire = arg;
 
     wire->settling = 0;
+
+    if (wire->monitor == NULL && wire_local_listen(wire, &err) == -1) {
+        log_error("address changes are not noticed: %s", err.text);
+        wire_local_settle(wire, WIRE_LISTEN_MS);
+    }
+
     roam_look(wire->roam);
 
     if (wire_local_read(wire)) {
@@ -66,15 +123,14 @@ wire_local_event(void *arg, uint32_t events)
     (void) events;
 
     if (monitor_read(wire->monitor, &changed, &error) != 0) {
-        log_error("address changes are not noticed any more: %s", error.text);
-        loop_fd_remove(wire->daemon->loop, &wire->monitor_io);
-        return;
+        log_warn("%s; listening anew", error.text);
+        wire_local_deafen(wire);
+        changed = true;
     }
 
     /* once, or a burst without an end would be waited for */
     if (changed && !wire->settling) {
-        wire->settling = 1;
-        loop_timer_set(wire->daemon->loop, &wire->settle, WIRE_SETTLE_MS);
+        wire_local_settle(wire, WIRE_SETTLE_MS);
     }
 }
 
@@ -82,23 +138,10 @@ wire_local_event(void *arg, uint32_t events)
 int
 wire_local_open(wire_t *wire, err_t *err)
 {
-    struct error error;
-
     wire->settle.fn = wire_local_settled;
     wire->settle.arg = wire;
-    wire->monitor = monitor_open(&error);
 
-    if (wire->monitor == NULL) {
-        return daemon_error(err, "no_monitor", &error);
-    }
-
-    wire->monitor_io.fd = monitor_fd(wire->monitor);
-    wire->monitor_io.fn = wire_local_event;
-    wire->monitor_io.arg = wire;
-
-    if (loop_fd_add(wire->daemon->loop, &wire->monitor_io, EPOLLIN) == -1) {
-        err_errno(err, "no_monitor", "cannot watch address changes");
-        monitor_close(wire->monitor);
+    if (wire_local_listen(wire, err) == -1) {
         return -1;
     }
 
@@ -111,8 +154,7 @@ void
 wire_local_close(wire_t *wire)
 {
     loop_timer_cancel(&wire->settle);
-    loop_fd_remove(wire->daemon->loop, &wire->monitor_io);
-    monitor_close(wire->monitor);
+    wire_local_deafen(wire);
 }
 
 
