@@ -12,6 +12,8 @@ use IO::Select;
 use Mojo::JSON qw(decode_json encode_json);
 use Time::HiRes qw(sleep);
 
+my $PATIENCE = 30;    # seconds for an answer, or for the next part of a map
+
 # nodes, name, token, device (1: it is one), topics { TOPIC => seq to begin at,
 # undef: from now }, seed, log, tell (handle: `d` done, and its letter each time
 # that it is in step), letter, told (handle from which it hears where to end: one
@@ -19,7 +21,7 @@ use Time::HiRes qw(sleep);
 sub run {
     my ($class, %opt) = @_;
     my $self = bless { %opt, at => { %{ $opt{topics} } }, begin => { %{ $opt{topics} } },
-        map => {} }, $class;
+        map => {}, asked => {}, lacks => {} }, $class;
     srand $self->{seed};
     $SIG{USR1} = sub { $self->{cut} = 1 };
     my ($failed, $lost) = (0);
@@ -73,12 +75,16 @@ sub _session {
     $self->{epoch} = $hello->{data}{epoch};
     $self->{void} = { map { $_ => 'epoch' } keys %{ $self->{at} } } if $fresh;
     $self->{goal} = undef;
+    $self->{asked} = {};
     $self->{count} = 0;
     $self->_subscribe(keys %{ $self->{at} });
+    my $heard = $began;
     while ($ws->open) {
         $ws->cut if delete $self->{cut};
         my $frame = $ws->frame(0.2);
+        $heard = GoConnect::History::Wire::now() if $frame;
         $self->_take($frame) if $frame;
+        $self->_give_up if $self->_waits && GoConnect::History::Wire::now() - $heard > $PATIENCE;
         if ($self->{goal} && $self->_in_step($self->{goal})) {
             my $now = GoConnect::History::Wire::now();
             $self->_note('caught', took => $now - $began, events => $self->{count},
@@ -90,6 +96,24 @@ sub _session {
     }
     $self->_note('lost', code => $ws->code);
     return 1;
+}
+
+# Is something missing that was asked for?
+sub _waits {
+    my ($self) = @_;
+    return %{ $self->{asked} } || grep { $_ } values %{ $self->{lacks} };
+}
+
+# The agent and the dashboard come back, too, when an answer does not come. It is
+# said, for whoever reads the log: it should not be needed.
+sub _give_up {
+    my ($self) = @_;
+    print STDERR "# subscriber $self->{letter}: nothing for $PATIENCE s, asked for ",
+        encode_json([ sort map { keys %$_ } values %{ $self->{asked} } ]), ', lacks ',
+        encode_json([ sort grep { $self->{lacks}{$_} } keys %{ $self->{lacks} } ]), "\n";
+    $self->_note('gave up');
+    $self->{ws}->cut;
+    return;
 }
 
 sub _in_step {
@@ -111,7 +135,8 @@ sub _credential {
 sub _subscribe {
     my ($self, @topic) = @_;
     my $id = 'r' . ++$self->{id};
-    my %from = map { $_ => $self->{void}{$_} ? undef : $self->{at}{$_} } @topic;
+    # a map that was on its way when the connection was lost is asked for again
+    my %from = map { $_ => $self->{void}{$_} || $self->{lacks}{$_} ? undef : $self->{at}{$_} } @topic;
     $self->{asked}{$id} = \%from;
     # a map that a device asks for, and has to have
     $self->{lacks}{$_} = 1 for grep { $self->{device} && !defined $from{$_} } @topic;
