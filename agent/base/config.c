@@ -16,6 +16,8 @@ struct config_setting {
     int (*set)(config_t *config, const config_setting_t *setting,
                const char *value, err_t *err);
     size_t offset;
+    size_t size;
+    int live; /* takes effect without a restart */
 };
 
 static int config_path(config_t *config, const config_setting_t *setting,
@@ -31,15 +33,18 @@ static int config_insecure(config_t *config, const config_setting_t *setting,
 static int config_days(config_t *config, const config_setting_t *setting,
                        const char *value, err_t *err);
 
+#define CONFIG_AT(member) \
+    offsetof(config_t, member), sizeof(((config_t *) NULL)->member)
+
 static const config_setting_t config_settings[] = {
-    {"state", config_path, offsetof(config_t, state)},
-    {"socket", config_path, offsetof(config_t, socket)},
-    {"ca", config_path, offsetof(config_t, ca)},
-    {"backend", config_backend, 0},
-    {"names", config_names, 0},
-    {"rotate-days", config_days, 0},
-    {"log-level", config_log_level, 0},
-    {"insecure", config_insecure, 0},
+    {"state", config_path, CONFIG_AT(state), 0},
+    {"socket", config_path, CONFIG_AT(socket), 0},
+    {"ca", config_path, CONFIG_AT(ca), 0},
+    {"backend", config_backend, CONFIG_AT(backend), 0},
+    {"names", config_names, CONFIG_AT(names), 0},
+    {"rotate-days", config_days, CONFIG_AT(rotate_days), 1},
+    {"log-level", config_log_level, CONFIG_AT(log_level), 1},
+    {"insecure", config_insecure, CONFIG_AT(insecure), 1},
 };
 
 
@@ -58,19 +63,29 @@ config_init(config_t *config)
 }
 
 
+/* The rest is zeroed: settings are compared whole. */
+static void
+config_text(config_t *config, const config_setting_t *setting,
+            const char *value)
+{
+    char *place = (char *) config + setting->offset;
+
+    memset(place, 0, setting->size);
+    memcpy(place, value, strlen(value));
+}
+
+
 static int
 config_path(config_t *config, const config_setting_t *setting,
             const char *value, err_t *err)
 {
-    char *path = (char *) config + setting->offset;
-
     if (value[0] != '/' || strlen(value) >= PATH_MAX) {
         return err_set(err, "bad_setting",
                        "%s wants an absolute path, not \"%.100s\"",
                        setting->name, value);
     }
 
-    strcpy(path, value);
+    config_text(config, setting, value);
     return 0;
 }
 
@@ -86,7 +101,7 @@ config_backend(config_t *config, const config_setting_t *setting,
                        setting->name, value);
     }
 
-    strcpy(config->backend, value);
+    config_text(config, setting, value);
     return 0;
 }
 
@@ -101,7 +116,7 @@ config_names(config_t *config, const config_setting_t *setting,
 
     for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
         if (strcmp(value, modes[i]) == 0) {
-            strcpy(config->names, modes[i]);
+            config_text(config, setting, value);
             return 0;
         }
     }
@@ -248,4 +263,42 @@ config_read(config_t *config, const char *path, int required, err_t *err)
 
     fclose(file);
     return 0;
+}
+
+
+static void
+config_list(char list[CONFIG_NAMES_LIST], const char *name)
+{
+    size_t len = strlen(list);
+
+    snprintf(list + len, CONFIG_NAMES_LIST - len, "%s%s", len > 0 ? ", " : "",
+             name);
+}
+
+
+void
+config_take(config_t *config, const config_t *next, config_change_t *change)
+{
+    const config_setting_t *setting;
+    size_t i;
+
+    memset(change, 0, sizeof(*change));
+
+    for (i = 0; i < sizeof(config_settings) / sizeof(config_settings[0]); i++) {
+        setting = &config_settings[i];
+
+        if (memcmp((char *) config + setting->offset,
+                   (const char *) next + setting->offset, setting->size) == 0) {
+            continue;
+        }
+
+        if (!setting->live) {
+            config_list(change->later, setting->name);
+            continue;
+        }
+
+        memcpy((char *) config + setting->offset,
+               (const char *) next + setting->offset, setting->size);
+        config_list(change->taken, setting->name);
+    }
 }

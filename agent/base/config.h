@@ -14,7 +14,10 @@
 #define CONFIG_ROTATE_DAYS 30
 #define CONFIG_ROTATE_DAYS_MAX 3650
 
-/* goconnectd's configuration: constant after start. */
+/*
+ * goconnectd's configuration: constant but for config_take(). Texts are zeroed
+ * behind their end.
+ */
 typedef struct {
     char file[PATH_MAX];
     char state[PATH_MAX];
@@ -26,6 +29,14 @@ typedef struct {
     int insecure;
     unsigned rotate_days; /* 0: keys stay */
 } config_t;
+
+#define CONFIG_NAMES_LIST 160
+
+/* Names of settings, "names, backend", or "". */
+typedef struct {
+    char taken[CONFIG_NAMES_LIST];
+    char later[CONFIG_NAMES_LIST]; /* differ, but need a restart */
+} config_change_t;
 
 
 void config_init(config_t *config);
@@ -42,5 +53,12 @@ int config_set(config_t *config, const char *name, const char *value,
  * an error only if required.
  */
 int config_read(config_t *config, const char *path, int required, err_t *err);
+
+/*
+ * Takes of next what may change while goconnectd runs, and says which settings
+ * differed.
+ */
+void config_take(config_t *config, const config_t *next,
+                 config_change_t *change);
 
 #endif

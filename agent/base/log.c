@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,11 +24,28 @@ static log_level_t log_max = LOG_LEVEL_INFO;
 static int log_journal;
 
 
+/*
+ * JOURNAL_STREAM is DEVICE:INODE of the journal's stream (systemd.exec(5)); a
+ * service's standard error may have been led elsewhere since.
+ */
+static int
+log_is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat st;
+    unsigned long long device, inode;
+
+    return stream != NULL && fstat(STDERR_FILENO, &st) == 0 &&
+           sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+           device == st.st_dev && inode == st.st_ino;
+}
+
+
 void
 log_init(log_level_t max)
 {
     log_max = max;
-    log_journal = getenv("JOURNAL_STREAM") != NULL;
+    log_journal = log_is_journal();
 }
 
 

@@ -10,8 +10,8 @@ typedef enum {
 
 
 /*
- * Everything up to max goes to standard error, one line each. Under systemd
- * (JOURNAL_STREAM set) lines carry a <priority> instead of time and level.
+ * Everything up to max goes to standard error, one line each. Where that is
+ * the journal, lines carry a <priority> instead of time and level.
  */
 void log_init(log_level_t max);
 

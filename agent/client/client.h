@@ -134,6 +134,7 @@ int mesh_peers(client_t *client);
 int mesh_gateway(client_t *client);
 int watch_run(client_t *client);
 int mesh_rotate(client_t *client);
+int reload_run(client_t *client);
 int ping_run(client_t *client);
 int doctor_ask(client_t *client);
 int names_run(client_t *client);

@@ -150,6 +150,17 @@ static const command_t goconnect_commands[] = {
      "\n"
      "  goconnect rotate\n"
      "  goconnect rotate lan\n"},
+    {"reload", reload_run, 0, 0, 0, "reload",
+     "have goconnectd read its settings anew",
+     "Has goconnectd read /etc/goconnect/goconnectd.conf anew, as systemctl "
+     "reload\n"
+     "goconnectd does, and SIGHUP. A file with a mistake changes nothing; "
+     "where it is\n"
+     "is said. Which settings need a restart is in goconnectd.conf(5), and "
+     "said if\n"
+     "they differ.\n"
+     "\n"
+     "  goconnect reload\n"},
     {"chat", chat_run, 0, 1000,
      GOCONNECT_SERVER_OPTS | CLIENT_OPT_FOLLOW | CLIENT_OPT_LIMIT,
      "chat [NETWORK|TENANT] [MESSAGE]", "read a channel, or say something",
@@ -217,6 +228,7 @@ static const struct {
     {"too_large", CLIENT_FAILED},
     {"busy", CLIENT_FAILED},
     {"interface", CLIENT_FAILED},
+    {"bad_config", CLIENT_FAILED},
 };
 
 

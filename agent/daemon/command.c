@@ -9,6 +9,7 @@
 #include "daemon/rotation.h"
 #include "daemon/naming.h"
 #include "daemon/probe.h"
+#include "daemon/service.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
 
@@ -45,6 +46,8 @@ static void command_gateway(daemon_t *daemon, control_call_t *call,
                             json_t *request);
 static void command_rotate(daemon_t *daemon, control_call_t *call,
                            json_t *request);
+static void command_reload(daemon_t *daemon, control_call_t *call,
+                           json_t *request);
 
 static const struct {
     const char *name;
@@ -57,6 +60,7 @@ static const struct {
     {"names", command_names},     {"peers", command_peers},
     {"gateway", command_gateway}, {"rotate", command_rotate},
     {"ping", command_ping},       {"doctor", command_doctor},
+    {"reload", command_reload},
 };
 
 
@@ -523,4 +527,22 @@ command_rotate(daemon_t *daemon, control_call_t *call, json_t *request)
     if (member != NULL) {
         rotation_rotate(member, call);
     }
+}
+
+
+static void
+command_reload(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    config_change_t change;
+    err_t err;
+
+    (void) request;
+
+    if (service_reload(daemon, &change, &err) == -1) {
+        control_fail(call, &err);
+        return;
+    }
+
+    control_reply(call, json_pack("{s:s, s:s}", "changed", change.taken,
+                                  "needs_restart", change.later));
 }

@@ -18,6 +18,7 @@
 #include <jansson.h>
 
 #define DAEMON_MEMBERS_MAX 100 /* a subscription names at most 256 topics */
+#define DAEMON_STATUS 400 /* of one line for systemd */
 #define DAEMON_ID_SIZE NETMAP_ID_SIZE
 
 typedef struct daemon daemon_t;
@@ -152,8 +153,17 @@ struct member {
     int active; /* peers with a session */
 };
 
+/* What systemd was told, and what is needed to read settings (service.c). */
+struct daemon_service {
+    int argc;
+    char **argv;
+    int ready;
+    char told[DAEMON_STATUS];
+};
+
 struct daemon {
     config_t *config;
+    struct daemon_service service;
     loop_t *loop;
     loop_fd_t signals;
     control_t *control;

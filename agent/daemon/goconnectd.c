@@ -1,21 +1,21 @@
 #define _GNU_SOURCE /* signalfd's flags */
 
 #include "base/log.h"
-#include "base/notify.h"
 #include "base/state.h"
 #include "base/version.h"
 #include "base/watchdog.h"
+#include "daemon/arguments.h"
 #include "daemon/daemon.h"
 #include "daemon/device.h"
 #include "daemon/doctor.h"
 #include "daemon/member.h"
 #include "daemon/naming.h"
+#include "daemon/service.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
 #include "os/memory.h"
 #include "link/protocols.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,118 +31,12 @@ enum {
     GOCONNECTD_USAGE = 2
 };
 
-static const struct option goconnectd_options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"state", required_argument, NULL, 's'},
-    {"socket", required_argument, NULL, 's'},
-    {"backend", required_argument, NULL, 's'},
-    {"names", required_argument, NULL, 's'},
-    {"log-level", required_argument, NULL, 's'},
-    {"ca", required_argument, NULL, 's'},
-    {"insecure", no_argument, NULL, 'i'},
-    {"foreground", no_argument, NULL, 'f'},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {NULL, 0, NULL, 0},
-};
-
-static const char goconnectd_help[] =
-    "usage: goconnectd [OPTIONS]\n"
-    "\n"
-    "Keeps this device in its GoConnect networks: one WireGuard interface\n"
-    "for each, as the server's netmaps say. It is told what to do by\n"
-    "goconnect(1) and runs in the foreground, under systemd or not.\n"
-    "\n"
-    "  --config FILE      settings (" CONFIG_FILE ");\n"
-    "                     the options below go before them\n"
-    "  --state DIR        keys and netmaps, mode 0700 (" CONFIG_STATE ")\n"
-    "  --socket PATH      control socket (" CONFIG_SOCKET ")\n"
-    "  --backend NAME     auto (the kernel if it can), kernel, or userspace\n"
-    "                     (a wireguard-go process for each interface)\n"
-    "  --names WHERE      tell the peers' names to: auto (systemd-resolved "
-    "where\n"
-    "                     it runs, and the C library's module), resolved, "
-    "nss,\n"
-    "                     hosts (lines in /etc/hosts), or off\n"
-    "  --ca FILE          trust the certificates in FILE, not the system's\n"
-    "  --insecure         allow plain http to another machine\n"
-    "  --log-level LEVEL  error, warn, info or debug (info)\n"
-    "  --foreground       accepted, and always so\n"
-    "  --help, --version\n"
-    "\n"
-    "On SIGTERM it ends and leaves the interfaces up: the mesh works on, and\n"
-    "the next start takes them over. To take them down: goconnect down.\n"
-    "\n"
-    "Exit codes: 0 ended by a signal, 1 failed, 2 wrong usage or settings.\n";
-
-
-/* The file named by --config first, then the other options over it. */
-static int
-goconnectd_configure(config_t *config, int argc, char **argv, int *done,
-                     err_t *err)
-{
-    const char *file = NULL;
-    int index = 0, option;
-
-    *done = 0;
-
-    while ((option = getopt_long(argc, argv, "hV", goconnectd_options, NULL)) !=
-           -1) {
-        switch (option) {
-        case 'c':
-            file = optarg;
-            break;
-
-        case 'h':
-            fputs(goconnectd_help, stdout);
-            *done = 1;
-            return 0;
-
-        case 'V':
-            puts("goconnectd " GOCONNECT_VERSION);
-            *done = 1;
-            return 0;
-
-        case '?':
-            return err_set(err, "usage", "see goconnectd --help");
-
-        default:
-            break;
-        }
-    }
-
-    if (optind < argc) {
-        return err_set(err, "usage", "not an option: \"%.60s\"", argv[optind]);
-    }
-
-    if (config_read(config, file != NULL ? file : CONFIG_FILE, file != NULL,
-                    err) == -1) {
-        return -1;
-    }
-
-    optind = 1;
-
-    while ((option = getopt_long(argc, argv, "hV", goconnectd_options,
-                                 &index)) != -1) {
-        if (option == 's' && config_set(config, goconnectd_options[index].name,
-                                        optarg, err) == -1) {
-            return -1;
-        }
-
-        if (option == 'i') {
-            config->insecure = 1;
-        }
-    }
-
-    return 0;
-}
-
-
 static void
 goconnectd_signal(void *arg, uint32_t events)
 {
     loop_fd_t *io = arg;
     daemon_t *daemon;
+    err_t err;
     struct signalfd_siginfo info;
 
     (void) events;
@@ -152,8 +46,14 @@ goconnectd_signal(void *arg, uint32_t events)
     }
 
     daemon = (daemon_t *) ((char *) io - offsetof(daemon_t, signals));
+
+    if (info.ssi_signo == SIGHUP) {
+        (void) service_reload(daemon, NULL, &err); /* the log has it */
+        return;
+    }
+
     log_info("ending; the interfaces stay up");
-    notify_systemd("STOPPING=1");
+    service_stopping(daemon);
     loop_stop(daemon->loop);
 }
 
@@ -170,13 +70,13 @@ goconnectd_signals(daemon_t *daemon, err_t *err)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
 
     if (sigprocmask(SIG_BLOCK, &set, NULL) == -1) {
         return err_errno(err, "failed", "cannot block signals");
     }
 
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
 
     daemon->signals.fn = goconnectd_signal;
     daemon->signals.arg = &daemon->signals;
@@ -327,7 +227,7 @@ main(int argc, char **argv)
     (void) prctl(PR_SET_DUMPABLE, 0); /* keys do not go into core files */
     config_init(&config);
 
-    if (goconnectd_configure(&config, argc, argv, &done, &err) == -1) {
+    if (arguments_read(&config, argc, argv, &done, &err) == -1) {
         fprintf(stderr, "goconnectd: %s\n", err.text);
         return GOCONNECTD_USAGE;
     }
@@ -338,6 +238,8 @@ main(int argc, char **argv)
 
     log_init(config.log_level);
     daemon.config = &config;
+    daemon.service.argc = argc;
+    daemon.service.argv = argv;
 
     if (goconnectd_start(&daemon, &err) == -1) {
         log_error("%s", err.text);
@@ -348,7 +250,7 @@ main(int argc, char **argv)
     log_info("goconnectd " GOCONNECT_VERSION " is ready, WireGuard in %s, %u "
              "networks",
              backend_name(daemon.backend), daemon.member_count);
-    notify_systemd("READY=1");
+    service_ready(&daemon);
     watchdog_start(daemon.loop);
 
     memory_return(); /* of what was read at start */

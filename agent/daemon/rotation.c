@@ -249,6 +249,22 @@ rotation_arm(member_t *member)
 
 
 void
+rotation_period(daemon_t *daemon)
+{
+    member_t *member;
+
+    for (member = daemon->members; member != NULL; member = member->next) {
+        if (member->state == MEMBER_JOINED &&
+            member->rotation.step == ROTATION_NONE) {
+            loop_timer_cancel(&member->rotation.timer);
+            member->rotation.armed = 0;
+            rotation_arm(member);
+        }
+    }
+}
+
+
+void
 rotation_sync(daemon_t *daemon, const struct actual *actual)
 {
     member_t *member;

@@ -26,6 +26,9 @@ int rotation_changed(member_t *member);
 /* The interfaces are in step: tells who is ready, and plans what is due. */
 void rotation_sync(daemon_t *daemon, const struct actual *actual);
 
+/* `rotate-days` is another one. */
+void rotation_period(daemon_t *daemon);
+
 /* When to look for handshakes with new keys; UINT64_MAX: never. */
 uint64_t rotation_deadline(const daemon_t *daemon);
 

@@ -6,6 +6,7 @@
 #include "daemon/device.h"
 #include "daemon/frame.h"
 #include "daemon/member.h"
+#include "daemon/service.h"
 #include "daemon/subnets.h"
 
 #include <stdio.h>
@@ -35,12 +36,12 @@ static void uplink_connect(uplink_t *uplink);
 static void
 uplink_set_state(uplink_t *uplink, uplink_state_t state)
 {
-    if (uplink->state == state) {
-        return;
+    if (uplink->state != state) {
+        uplink->state = state;
+        log_info("control connection: %s", uplink_state_name(uplink));
     }
 
-    uplink->state = state;
-    log_info("control connection: %s", uplink_state_name(uplink));
+    service_tell(uplink->daemon); /* the problem may be another one */
 }
 
 

@@ -7,6 +7,7 @@
 #include "daemon/rotation.h"
 #include "daemon/naming.h"
 #include "daemon/reflector.h"
+#include "daemon/service.h"
 #include "daemon/uplink.h"
 #include "daemon/wire_local.h"
 #include "daemon/wire_round.h"
@@ -161,6 +162,7 @@ wire_sync_now(daemon_t *daemon, err_t *err)
     wire_tell_waiting(daemon, round.failed);
     wire_schedule(wire, done == -1 || round.failed || round.again);
     uplink_endpoints(daemon->uplink);
+    service_tell(daemon);
 
     return done == -1 || round.failed ? -1 : 0;
 }
