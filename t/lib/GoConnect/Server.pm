@@ -39,6 +39,7 @@ my $COUNTERS = 'location = /counters { rewrite ^ /metrics break; goconnect_api; 
 
 our $SAN   = $BUILD =~ m{/san$};
 our $VALGRIND = $ENV{GOCONNECT_VALGRIND};
+my $SLOW = $SAN || $VALGRIND || $ENV{GOCONNECT_IN_VM};
 
 my %alive;
 
@@ -215,7 +216,7 @@ sub _launch {
         exec $self->_command or POSIX::_exit(127);
     }
     $self->{master} = $pid;
-    my $end = time + ($SAN || $VALGRIND ? 60 : 20);
+    my $end = time + ($SLOW ? 60 : 20);
     while (time < $end) {
         return 1 if -s "$dir/nginx.pid" && keys %{ $self->worker_pids } >= $self->{workers};
         if (waitpid($pid, WNOHANG) == $pid) {
@@ -270,7 +271,7 @@ sub _children {
 # Waits until the server answers /readyz with 200 (seconds, default 20).
 sub wait_ready {
     my ($self, $seconds) = @_;
-    my $end = time + ($seconds // ($SAN || $VALGRIND ? 60 : 20));
+    my $end = time + ($seconds // ($SLOW ? 60 : 20));
     my $answer = 'no answer';
     while (time < $end) {
         my $tx = $self->_new_ua->get($self->url . '/readyz');

@@ -1,0 +1,85 @@
+#!/usr/bin/perl
+# What t/e2e plays on wireguard-go, in the virtual machine on Debian's kernel
+# with its WireGuard and nftables: the rules, broadcasts, changes of key, narrow
+# paths, three networks at once, what is changed by hand, and roaming. One boot,
+# one server and three devices for all of it.
+
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use Time::HiRes qw(time);
+
+my ($root, $self);
+BEGIN {
+    $self = abs_path(__FILE__);
+    $root = abs_path(dirname(__FILE__) . '/../..');
+}
+use lib "$root/t/lib";
+use GoConnect::VM;
+use Test::More;
+
+# The database's template is made out here, where it takes seconds.
+GoConnect::VM::enter($self, seconds => 1500, memory => 2048, before => sub {
+    require GoConnect::Cluster;
+    GoConnect::Cluster->start->destroy;
+});
+
+require GoConnect::Scenario;
+require "GoConnect/Scenario/$_.pm" for qw(Firewall Networks Probe Reflector Roam Rotation);
+
+my $began = time;
+
+sub scenario {
+    my ($name, $play) = @_;
+    subtest $name => $play;
+    diag sprintf '%s: %.0f s', $name, time - $began;
+    $began = time;
+    return;
+}
+
+my $w = GoConnect::Scenario->begin;
+my @log = (args => [qw(--insecure --log-level debug)]);
+my $ada = $w->device('ada', @log, GoConnect::Scenario::Roam::sleeper($w));
+my ($bob, $cyd) = map { $w->device($_, @log) } qw(bob cyd);
+my @all = ($ada, $bob, $cyd);
+is $_->json('status')->{backend}, 'kernel', $_->name . ': by the kernel' for @all;
+diag sprintf 'a server and three devices: %.0f s', time - $began;
+$began = time;
+
+scenario 'rules' => sub {
+    my $f = GoConnect::Scenario::Firewall::play($w, $cyd, $ada, $bob);
+    subtest 'rules of the host' => sub { $f->by_hand };
+    $w->dissolve($f->{network}, @all);
+};
+
+scenario 'broadcasts' => sub {
+    my $r = GoConnect::Scenario::Reflector::play($w, $ada, $bob);
+    $w->dissolve($r->{network}, @all);
+};
+
+scenario 'changes of key' => sub {
+    my $r = GoConnect::Scenario::Rotation::play($w, @all);
+    $w->dissolve($r->{network}, @all);
+};
+
+scenario 'paths' => sub {
+    my $p = GoConnect::Scenario::Probe::play($w, $ada, $bob);
+    subtest 'a path that swallows large packets' => sub { $p->narrow };
+    $w->dissolve($p->{network}, @all);
+};
+
+scenario 'roaming' => sub {
+    my $r = GoConnect::Scenario::Roam::play($w, $ada, $bob);
+    $w->dissolve($r->{network}, @all);
+};
+
+scenario 'three networks' => sub {
+    my $n = GoConnect::Scenario::Networks::play($w, @all);
+    subtest 'what wg changes' => sub { $n->by_wg };
+    subtest 'leaving one leaves the others' => sub { $n->leaving };
+    subtest 'a reboot while there is no server' => sub { $n->reboot };
+};
+
+$w->end;
+done_testing;
