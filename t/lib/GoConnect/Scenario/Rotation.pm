@@ -130,17 +130,23 @@ sub away {
     return;
 }
 
-# Both daemons are killed when ada's has come to each of these steps.
+# All daemons are killed when ada's has come to each of these steps. The others
+# come back once she waits for them again: what they said before is lost, and
+# she would wait in vain, as for somebody who is away.
 sub killed {
     my ($self, @steps) = @_;
-    my ($ada, $bob) = @$self{qw(ada bob)};
+    my ($ada, @others) = @$self{qw(ada bob eve)};
+    my $lines = sub { scalar(() = $ada->log =~ /rotation: $_[0]\b/g) };
     for my $after (@steps) {
-        my $steps = () = $ada->log =~ /rotation: $after\b/g;
+        my $before = $lines->($after);
         begin_rotation($ada);
-        ok defined $ada->await(sub { $steps < (() = $ada->log =~ /rotation: $after\b/g) }, 60),
-            $ada->name . " is $after";
-        $_->kill_daemon for $ada, $bob;
-        $_->start_daemon for $bob, $ada;
+        ok defined $ada->await(sub { $lines->($after) > $before }, 60), $ada->name . " is $after";
+        $_->kill_daemon for $ada, @others;
+        my ($waiting, $done) = map { $lines->($_) } qw(waiting none);
+        $ada->start_daemon;
+        ok defined $ada->await(sub { $lines->('waiting') > $waiting || $lines->('none') > $done
+            || $ada->network->{rotation} eq 'none' }, 60), 'it goes on';
+        $_->start_daemon for @others;
         isnt $self->agrees($ada, "ada, killed while $after"), '', 'has a key';
         $self->reach_each_other;
     }
