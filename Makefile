@@ -42,7 +42,7 @@ C_FILES    = $(shell find ngx_goconnect_module agent t -name '*.[ch]')
 
 .DEFAULT_GOAL := help
 .PHONY: help deps deps-build deps-unit module echo agent html unit build run test \
-        soak demo seed bench format install clean portable
+        soak demo seed bench format install uninstall clean portable
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -136,6 +136,9 @@ format: ## put every C file into the house's format
 
 install: ## install below PREFIX (DESTDIR is heeded); does not start anything
 	@B='$(B)' PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install
+
+uninstall: ## take away what `make install` put; settings and state stay but for PURGE=1
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' PURGE='$(PURGE)' scripts/install remove
 
 clean: ## remove what was built; data under RUN stays
 	rm -rf build
