@@ -12,7 +12,8 @@
 
 #define DESIRED_MTU 1420 /* 1500 less WireGuard over IPv6: 80 */
 #define DESIRED_ADDRESSES_MAX 4
-#define DESIRED_ROUTES_MAX 4
+#define DESIRED_SUBNETS_MAX 64 /* behind peers */
+#define DESIRED_ROUTES_MAX (4 + DESIRED_SUBNETS_MAX)
 
 struct desired_peer {
     struct key public_key;
