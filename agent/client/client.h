@@ -30,6 +30,7 @@ enum {
     CLIENT_OPT_INSECURE = 128,
     CLIENT_OPT_KEY = 256,
     CLIENT_OPT_ENDPOINT = 512,
+    CLIENT_OPT_NO_MASQUERADE = 1 << 10,
     CLIENT_OPT_MODE = 1 << 13,
     CLIENT_OPT_COUNT = 1 << 14,
     CLIENT_OPT_WATCH = 1 << 15,
@@ -92,6 +93,7 @@ typedef struct {
     const char *network[CLIENT_NETWORKS_MAX]; /* of --network, until NULL */
     const char *count;
     int watch;
+    int no_masquerade;
     int reusable;
     int ephemeral;
     int is_public;
@@ -120,6 +122,10 @@ void mesh_print_status(const json_t *status);
 void mesh_print_peers_head(void);
 void mesh_print_peer(const json_t *peer);
 
+/* PATCHes approved_routes of the peer that operand 1 names (client/route.c). */
+int route_judge(client_t *client, const char *const *subnets, const char *what,
+                int approve);
+
 /* The commands; each returns an exit code. */
 int account_login(client_t *client);
 int account_register(client_t *client);
@@ -135,6 +141,13 @@ int mesh_gateway(client_t *client);
 int watch_run(client_t *client);
 int mesh_rotate(client_t *client);
 int reload_run(client_t *client);
+int route_list(client_t *client);
+int route_offer(client_t *client);
+int route_withdraw(client_t *client);
+int route_approve(client_t *client);
+int route_deny(client_t *client);
+int route_accept(client_t *client);
+int route_refuse(client_t *client);
 int ping_run(client_t *client);
 int doctor_ask(client_t *client);
 int names_run(client_t *client);

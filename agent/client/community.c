@@ -137,5 +137,47 @@ const command_t community_commands[] = {
      "    \"destination\": \"tag:server\", \"protocol\": \"tcp\", "
      "\"port_first\": 22}]' |\n"
      "    goconnect rules set lan -\n"},
+    {"routes", route_list, 0, 1, COMMUNITY_OPTS, "routes [NETWORK]",
+     "subnets behind devices: offered, approved, accepted, in use",
+     "Of several devices that offer a subnet, one is in use: the one with the\n"
+     "shortest round trip, another one when it goes down. What waits for an\n"
+     "approval is listed where somebody is logged in.\n"
+     "\n"
+     "  goconnect routes lan\n"},
+    {"route offer", route_offer, 2, 2, CLIENT_OPT_NO_MASQUERADE,
+     "route offer NETWORK SUBNET",
+     "let members reach a subnet that this device sits in",
+     "An admin has to approve it, and each member accepts it for himself. "
+     "What\n"
+     "members send there appears with this device's own address, so that "
+     "nothing\n"
+     "has to be set up in the subnet.\n"
+     "\n"
+     "  --no-masquerade   with the members' addresses: the subnet's router has "
+     "to\n"
+     "                    know the way back to the network by this device\n"
+     "\n"
+     "  goconnect route offer lan 192.168.5.0/24\n"},
+    {"route withdraw", route_withdraw, 2, 2, 0, "route withdraw NETWORK SUBNET",
+     "offer a subnet no more",
+     "  goconnect route withdraw lan 192.168.5.0/24\n"},
+    {"route approve", route_approve, 3, 3, COMMUNITY_OPTS,
+     "route approve NETWORK DEVICE SUBNET",
+     "let a device offer a subnet (admins)",
+     "  goconnect route approve lan nas 192.168.5.0/24\n"},
+    {"route deny", route_deny, 3, 3, COMMUNITY_OPTS,
+     "route deny NETWORK DEVICE SUBNET", "take such an approval back",
+     "  goconnect route deny lan nas 192.168.5.0/24\n"},
+    {"route accept", route_accept, 2, 2, 0, "route accept NETWORK SUBNET|all",
+     "reach a subnet behind a device from here",
+     "Refused where this device sits in such a subnet itself, or where "
+     "another of\n"
+     "its networks has these addresses. \"all\" is every subnet that is and "
+     "will\n"
+     "be offered in the network.\n"
+     "\n"
+     "  goconnect route accept lan 192.168.5.0/24\n"},
+    {"route refuse", route_refuse, 2, 2, 0, "route refuse NETWORK SUBNET|all",
+     "take that back", "  goconnect route refuse lan 192.168.5.0/24\n"},
     {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
 };

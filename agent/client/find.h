@@ -19,6 +19,9 @@ int find_network(client_t *client, const char *text, find_t *found, err_t *err);
 int find_joined(const json_t *status, const char *text, find_t *found,
                 err_t *err);
 
+/* The same, asking goconnectd; NULL: the only one (client/mesh.c). */
+int mesh_find(client_t *client, const char *text, find_t *found, err_t *err);
+
 /* A tenant by id, slug or name. */
 int find_tenant(client_t *client, const char *text, find_t *found, err_t *err);
 

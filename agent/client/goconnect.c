@@ -229,6 +229,7 @@ static const struct {
     {"busy", CLIENT_FAILED},
     {"interface", CLIENT_FAILED},
     {"bad_config", CLIENT_FAILED},
+    {"overlap", CLIENT_FAILED},
 };
 
 

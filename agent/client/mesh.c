@@ -337,8 +337,7 @@ mesh_peers(client_t *client)
 }
 
 
-/* The network among those joined: by its name, or the only one (NULL). */
-static int
+int
 mesh_find(client_t *client, const char *text, find_t *found, err_t *err)
 {
     int rc;

@@ -51,6 +51,8 @@ static const struct {
     {"policy", 0, CLIENT_OPT_POLICY, OPTION_TEXT, OPTION_AT(policy)},
     {"endpoint", 0, CLIENT_OPT_ENDPOINT, OPTION_TEXT, OPTION_AT(endpoint)},
     {"count", 'c', CLIENT_OPT_COUNT, OPTION_TEXT, OPTION_AT(count)},
+    {"no-masquerade", 0, CLIENT_OPT_NO_MASQUERADE, OPTION_FLAG,
+     OPTION_AT(no_masquerade)},
     {"watch", 'w', CLIENT_OPT_WATCH, OPTION_FLAG, OPTION_AT(watch)},
     {"reusable", 0, CLIENT_OPT_REUSABLE, OPTION_FLAG, OPTION_AT(reusable)},
     {"ephemeral", 0, CLIENT_OPT_EPHEMERAL, OPTION_FLAG, OPTION_AT(ephemeral)},

@@ -7,6 +7,7 @@
 #include "daemon/gateway.h"
 #include "daemon/member.h"
 #include "daemon/rotation.h"
+#include "daemon/routes.h"
 #include "daemon/naming.h"
 #include "daemon/probe.h"
 #include "daemon/service.h"
@@ -49,6 +50,11 @@ static void command_rotate(daemon_t *daemon, control_call_t *call,
 static void command_reload(daemon_t *daemon, control_call_t *call,
                            json_t *request);
 
+static void command_route(daemon_t *daemon, control_call_t *call,
+                          json_t *request);
+static void command_routes(daemon_t *daemon, control_call_t *call,
+                           json_t *request);
+
 static const struct {
     const char *name;
     command_handler_pt handler;
@@ -60,7 +66,8 @@ static const struct {
     {"names", command_names},     {"peers", command_peers},
     {"gateway", command_gateway}, {"rotate", command_rotate},
     {"ping", command_ping},       {"doctor", command_doctor},
-    {"reload", command_reload},
+    {"reload", command_reload},   {"route", command_route},
+    {"routes", command_routes},
 };
 
 
@@ -545,4 +552,27 @@ command_reload(daemon_t *daemon, control_call_t *call, json_t *request)
 
     control_reply(call, json_pack("{s:s, s:s}", "changed", change.taken,
                                   "needs_restart", change.later));
+}
+
+
+static void
+command_route(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    member_t *member = command_member(daemon, call, request);
+
+    if (member != NULL) {
+        routes_run(member, call, request);
+    }
+}
+
+
+static void
+command_routes(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    member_t *member = command_member(daemon, call, request);
+
+    if (member != NULL) {
+        wire_look(daemon);
+        control_reply(call, routes_describe(member));
+    }
 }

@@ -145,7 +145,8 @@ struct member {
     char problem[320];
     struct member_gateway gateway;
     struct member_rotation rotation;
-    struct member_probe *probe; /* probe.c */
+    struct member_probe *probe;   /* probe.c */
+    struct member_routes *routes; /* routes.c; NULL: none */
     struct member_lan lan;
     struct member_firewall firewall;
     /* as last observed */

@@ -1,4 +1,5 @@
 #include "daemon/frame.h"
+#include "daemon/routes.h"
 
 #include "base/log.h"
 #include "core/gc_json.h"
@@ -438,13 +439,14 @@ frame_peer_status(uplink_t *uplink, json_t *frame, json_t *data)
 
     if (!json_is_array(list)) {
         frame_peer_status_one(member, data);
-        return;
     }
 
     json_array_foreach(list, i, entry)
     {
         frame_peer_status_one(member, entry);
     }
+
+    routes_peer_status(member);
 }
 
 

@@ -8,6 +8,7 @@
 #include "daemon/gateway.h"
 #include "daemon/lan.h"
 #include "daemon/rotation.h"
+#include "daemon/routes.h"
 #include "daemon/probe.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
@@ -86,6 +87,7 @@ member_free(member_t *member)
 
     gateway_stop(member);
     rotation_close(member);
+    routes_stop(member);
     probe_stop(member);
     firewall_stop(member);
 
@@ -175,6 +177,7 @@ member_forget(member_t *member)
     member_fail(member, &err);
     gateway_fail(member, &err);
     rotation_fail(member, &err);
+    routes_fail(member, &err);
 
     /* said on disk first: a crash from here on goes on with leaving */
     member->state = MEMBER_LEAVING;

@@ -6,6 +6,7 @@
 #include "base/state.h"
 #include "core/gc_uuid.h"
 #include "daemon/rotation.h"
+#include "daemon/routes.h"
 #include "os/memory.h"
 
 #include <stdio.h>
@@ -50,7 +51,8 @@ member_write(member_t *member, err_t *err)
         return err_set(err, "no_memory", "out of memory");
     }
 
-    if (rotation_to_json(member, document) == -1) {
+    if (rotation_to_json(member, document) == -1 ||
+        routes_to_json(member, document) == -1) {
         json_decref(document);
         return err_set(err, "no_memory", "out of memory");
     }
@@ -145,8 +147,9 @@ member_read(member_t *member, const json_t *document)
     if (!key_from_base64(daemon_text(document, "private_key"),
                          &member->private_key) ||
         keys_public(&member->private_key, &member->public_key, &error) != 0 ||
-        rotation_from_json(member, document) == -1 || port < 1 ||
-        port > 65535 || state < MEMBER_JOINING || state > MEMBER_LEAVING) {
+        rotation_from_json(member, document) == -1 ||
+        routes_from_json(member, document) == -1 || port < 1 || port > 65535 ||
+        state < MEMBER_JOINING || state > MEMBER_LEAVING) {
         return -1;
     }
 

@@ -5,6 +5,7 @@
 #include "daemon/lan.h"
 #include "daemon/member.h"
 #include "daemon/rotation.h"
+#include "daemon/routes.h"
 #include "daemon/naming.h"
 #include "daemon/reflector.h"
 #include "daemon/service.h"
@@ -114,6 +115,8 @@ wire_schedule(wire_t *wire, int failed)
     }
 
     deadline = firewall_deadline(wire->daemon);
+    next = deadline < next ? deadline : next;
+    deadline = routes_deadline(wire->daemon);
     next = deadline < next ? deadline : next;
 
     if (next < now + WIRE_PAUSE_MS) {

@@ -5,6 +5,7 @@
 #include "daemon/lan.h"
 #include "daemon/member.h"
 #include "daemon/rotation.h"
+#include "daemon/routes.h"
 #include "daemon/probe.h"
 #include "daemon/wire.h"
 #include "plan/lan.h"
@@ -99,6 +100,14 @@ wire_desire(wire_round_t *round, member_t *member)
 
     desired = desired_create(member->map, &self, member->paths, &error);
     key_wipe(&self, sizeof(self));
+
+    if (desired != NULL &&
+        routes_wish(member, actual_find(round->actual, member->id), desired) !=
+            0) {
+        (void) error_set(&error, ERROR_NO_MEMORY, "out of memory");
+        desired_destroy(desired);
+        desired = NULL;
+    }
 
     if (desired != NULL &&
         rotations_desire(member->rotation.others, desired, &error) != 0) {
@@ -202,6 +211,13 @@ wire_failed(wire_round_t *round, const struct operation *operation,
 
     if (member != NULL && error->code == ERROR_NAME_IN_USE) {
         wire_change_name(round, member);
+        return;
+    }
+
+    if (member != NULL && error->code == ERROR_ROUTE_IN_USE &&
+        operation->kind == OPERATION_ROUTE_ADD &&
+        routes_in_use(member, &operation->prefix)) {
+        round->again = 1;
         return;
     }
 
@@ -318,6 +334,7 @@ wire_round_run(wire_round_t *round)
     for (member = round->daemon->members; member != NULL;
          member = member->next) {
         wire_desire(round, member);
+        routes_forward(member);
     }
 
     firewall_lay(round->daemon);
@@ -361,5 +378,6 @@ wire_round_learn(wire_round_t *round)
         }
 
         probe_look(member, interface);
+        routes_learn(member, interface);
     }
 }
