@@ -148,6 +148,7 @@ int route_approve(client_t *client);
 int route_deny(client_t *client);
 int route_accept(client_t *client);
 int route_refuse(client_t *client);
+int settings_set(client_t *client);
 int ping_run(client_t *client);
 int doctor_ask(client_t *client);
 int names_run(client_t *client);

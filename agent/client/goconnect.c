@@ -150,6 +150,17 @@ static const command_t goconnect_commands[] = {
      "\n"
      "  goconnect rotate\n"
      "  goconnect rotate lan\n"},
+    {"set", settings_set, 1, 9, 0, "set NETWORK [NAME VALUE]...",
+     "what this device does differently in a network",
+     "Kept on this device, and in effect at once. Without NAME: what they are.\n"
+     "\n"
+     "  mtu N|auto     of this device's interface, 1280 to 9000; auto is the\n"
+     "                 network's. Paths that take less are found by "
+     "themselves.\n"
+     "\n"
+     "  goconnect set lan\n"
+     "  goconnect set lan mtu 1380\n"
+     "  goconnect set lan mtu auto\n"},
     {"reload", reload_run, 0, 0, 0, "reload",
      "have goconnectd read its settings anew",
      "Has goconnectd read /etc/goconnect/goconnectd.conf anew, as systemctl "

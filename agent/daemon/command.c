@@ -11,6 +11,7 @@
 #include "daemon/naming.h"
 #include "daemon/probe.h"
 #include "daemon/service.h"
+#include "daemon/settings.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
 
@@ -55,6 +56,9 @@ static void command_route(daemon_t *daemon, control_call_t *call,
 static void command_routes(daemon_t *daemon, control_call_t *call,
                            json_t *request);
 
+static void command_set(daemon_t *daemon, control_call_t *call,
+                        json_t *request);
+
 static const struct {
     const char *name;
     command_handler_pt handler;
@@ -67,7 +71,7 @@ static const struct {
     {"gateway", command_gateway}, {"rotate", command_rotate},
     {"ping", command_ping},       {"doctor", command_doctor},
     {"reload", command_reload},   {"route", command_route},
-    {"routes", command_routes},
+    {"routes", command_routes},   {"set", command_set},
 };
 
 
@@ -574,5 +578,16 @@ command_routes(daemon_t *daemon, control_call_t *call, json_t *request)
     if (member != NULL) {
         wire_look(daemon);
         control_reply(call, routes_describe(member));
+    }
+}
+
+
+static void
+command_set(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    member_t *member = command_member(daemon, call, request);
+
+    if (member != NULL) {
+        settings_run(member, call, request);
     }
 }

@@ -69,6 +69,11 @@ struct member_lan {
     int ready;
 };
 
+/* Other than the network has it (settings.c); 0: as the network has it. */
+struct member_settings {
+    uint32_t mtu;
+};
+
 struct firewall_route;
 
 /* A network's rules here (firewall.c). */
@@ -143,6 +148,7 @@ struct member {
     struct backoff backoff;
     char endpoints[1024]; /* as last told the server */
     char problem[320];
+    struct member_settings settings;
     struct member_gateway gateway;
     struct member_rotation rotation;
     struct member_probe *probe;   /* probe.c */

@@ -9,6 +9,7 @@
 #include "daemon/lan.h"
 #include "daemon/rotation.h"
 #include "daemon/routes.h"
+#include "daemon/settings.h"
 #include "daemon/probe.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
@@ -245,6 +246,7 @@ member_describe(member_t *member)
     lan_status(member, network);
 
     if (network != NULL) {
+        json_object_set_new(network, "settings", settings_to_json(member));
         json_object_set_new(network, "rotation",
                             json_string(rotation_state(member)));
         json_object_set_new(

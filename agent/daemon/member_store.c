@@ -7,6 +7,7 @@
 #include "core/gc_uuid.h"
 #include "daemon/rotation.h"
 #include "daemon/routes.h"
+#include "daemon/settings.h"
 #include "os/memory.h"
 
 #include <stdio.h>
@@ -40,11 +41,13 @@ member_write(member_t *member, err_t *err)
     }
 
     document = json_pack(
-        "{s:s, s:s, s:s, s:s, s:i, s:b, s:i, s:s, s:s, s:s, s:s}", "network_id",
+        "{s:s, s:s, s:s, s:s, s:i, s:b, s:i, s:s, s:s, s:s, s:s, s:o}",
+        "network_id",
         member->id, "name", member->name, "private_key", key, "interface",
         member->interface, "listen_port", (int) member->listen_port, "up",
         member->up, "state", (int) member->state, "peer_id", member->peer_id,
-        "ip_address", ip, "ip6_address", ip6, "announced", announced);
+        "ip_address", ip, "ip6_address", ip6, "announced", announced,
+        "settings", settings_to_json(member));
     key_wipe(key, sizeof(key));
 
     if (document == NULL) {
@@ -168,6 +171,7 @@ member_read(member_t *member, const json_t *document)
                          &member->ip6_address);
     (void) endpoint_parse(daemon_text(document, "announced"),
                           &member->announced);
+    settings_from_json(member, json_object_get(document, "settings"));
     return 0;
 }
 

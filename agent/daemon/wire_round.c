@@ -74,6 +74,64 @@ wire_name(member_t *member)
 }
 
 
+/* The other network that is in the way of this one's range, or NULL. */
+static const member_t *
+wire_overlapped(const wire_round_t *round, const member_t *member)
+{
+    const member_t *other;
+    bool here, there;
+
+    here = actual_find(round->actual, member->id) != NULL;
+
+    for (other = round->daemon->members; other != NULL; other = other->next) {
+        if (other == member || !wire_buildable(other) ||
+            (!prefix_overlaps(&other->map->cidr, &member->map->cidr) &&
+             !prefix_overlaps(&other->map->cidr6, &member->map->cidr6))) {
+            continue;
+        }
+
+        /* whoever was first stays, a restart of ours does not change it */
+        there = actual_find(round->actual, other->id) != NULL;
+
+        if (there == here ? strcmp(other->id, member->id) < 0 : there) {
+            return other;
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * The server lets no device into two networks that overlap; should it fail to,
+ * packets would go to whom they are not for.
+ */
+static int
+wire_overlaps(wire_round_t *round, member_t *member)
+{
+    char cidr[ADDRESS_TEXT], text[sizeof(member->problem)];
+    const member_t *other = wire_overlapped(round, member);
+
+    if (other == NULL) {
+        return 0;
+    }
+
+    snprintf(text, sizeof(text),
+             "its range %s overlaps the one of \"%.64s\": a device can be in "
+             "one of them; leave the other, or take it down (goconnect down)",
+             prefix_format(&member->map->cidr, cidr), other->name);
+    wire_problem(member, text);
+
+    if (round->err != NULL) {
+        err_set(round->err, "address_overlap", "network \"%.64s\": %s",
+                member->name, text);
+    }
+
+    round->failed = 1;
+    return 1;
+}
+
+
 static void
 wire_desire(wire_round_t *round, member_t *member)
 {
@@ -81,7 +139,8 @@ wire_desire(wire_round_t *round, member_t *member)
     struct desired_self self;
     struct error error;
 
-    if (!wire_buildable(member) || wire_name(member) == -1) {
+    if (!wire_buildable(member) || wire_overlaps(round, member) ||
+        wire_name(member) == -1) {
         return;
     }
 
@@ -91,6 +150,7 @@ wire_desire(wire_round_t *round, member_t *member)
     self.private_key = member->private_key;
     self.public_key = member->public_key;
     self.listen_port = member->listen_port;
+    self.mtu = member->settings.mtu;
     self.ip_address = member->ip_address;
 
     /* a machine where IPv6 is switched off does without */

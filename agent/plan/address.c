@@ -287,6 +287,13 @@ prefix_contains(const struct prefix *prefix, const struct address *address)
 }
 
 
+bool
+prefix_overlaps(const struct prefix *a, const struct prefix *b)
+{
+    return prefix_contains(a, &b->address) || prefix_contains(b, &a->address);
+}
+
+
 struct prefix
 prefix_masked(const struct prefix *prefix)
 {

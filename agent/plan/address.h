@@ -60,6 +60,9 @@ int endpoint_compare(const struct endpoint *a, const struct endpoint *b);
 bool prefix_contains(const struct prefix *prefix,
                      const struct address *address);
 
+/* Whether there is an address that lies in both. */
+bool prefix_overlaps(const struct prefix *a, const struct prefix *b);
+
 /* The prefix with its host bits cleared. */
 struct prefix prefix_masked(const struct prefix *prefix);
 

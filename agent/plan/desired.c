@@ -389,7 +389,9 @@ desired_create(const struct netmap *map, const struct desired_self *self,
     desired->private_key = self->private_key;
     desired->public_key = self->public_key;
     desired->listen_port = self->listen_port;
-    desired->mtu = map->settings.mtu != 0 ? map->settings.mtu : DESIRED_MTU;
+    desired->mtu = self->mtu != 0           ? self->mtu
+                   : map->settings.mtu != 0 ? map->settings.mtu
+                                            : DESIRED_MTU;
 
     if (desired_place(desired, map, self, error) != 0 ||
         desired_peers(desired, map, self, paths, error) != 0) {

@@ -47,6 +47,7 @@ struct desired_self {
     struct key private_key;
     struct key public_key;
     uint16_t listen_port;
+    uint32_t mtu;               /* 0: the network's */
     struct address ip_address;  /* as `self` or `POST peers` told */
     struct address ip6_address; /* or ADDRESS_NONE */
 };
