@@ -170,11 +170,14 @@ kernel_apply(void *data, const struct operation *operation, struct error *error)
     case OPERATION_PEERS:
         return wireguard_set(kernel->wireguard, operation, error);
 
+    case OPERATION_UP:
+        links_queue(kernel->rtnl, operation->name);
+        break;
+
     case OPERATION_ALIAS:
     case OPERATION_MTU:
     case OPERATION_ADDRESS_ADD:
     case OPERATION_ADDRESS_DELETE:
-    case OPERATION_UP:
     case OPERATION_ROUTE_ADD:
     case OPERATION_ROUTE_DELETE:
     case OPERATION_NARROW_ADD:

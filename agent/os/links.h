@@ -58,6 +58,13 @@ int links_places(struct actual *actual, const int *indices,
 int links_create(struct nl_sock *rtnl, const char *name, const char *kind,
                  struct error *error);
 
+/*
+ * Gives an interface a queue, as those of other kinds have one. Without it the
+ * kernel's WireGuard fails a program's send() where no peer is meant, with
+ * ENOKEY: games broadcast to all of the network, and give up by that.
+ */
+void links_queue(struct nl_sock *rtnl, const char *name);
+
 /* Marks an interface that another program has just made for us. */
 int links_mark(struct nl_sock *rtnl, const char *name, struct error *error);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/if_link.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/attr.h>
@@ -77,6 +78,30 @@ links_create(struct nl_sock *rtnl, const char *name, const char *kind,
 
     return number == 0 ? 0
                        : netlink_error(error, number, "cannot make interface");
+}
+
+
+void
+links_queue(struct nl_sock *rtnl, const char *name)
+{
+    struct nl_msg *message;
+    struct tcmsg body;
+
+    memset(&body, 0, sizeof(body));
+    body.tcm_family = AF_UNSPEC;
+    body.tcm_ifindex = (int) if_nametoindex(name);
+    body.tcm_parent = TC_H_ROOT;
+    message = nlmsg_alloc_simple(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE);
+
+    if (message == NULL ||
+        nlmsg_append(message, &body, sizeof(body), NLMSG_ALIGNTO) != 0 ||
+        nla_put_string(message, TCA_KIND, "pfifo_fast") != 0) {
+        nlmsg_free(message);
+        return;
+    }
+
+    /* a kernel without queueing disciplines does all else */
+    (void) netlink_request(rtnl, message);
 }
 
 

@@ -1,8 +1,9 @@
 #!/usr/bin/perl
-# What t/e2e plays on wireguard-go, in the virtual machine on Debian's kernel
-# with its WireGuard and nftables: the rules, broadcasts, changes of key, narrow
-# paths, three networks at once, what is changed by hand, and roaming. One boot,
-# one server and three devices for all of it.
+# The same agent in the virtual machine on Debian's kernel, with its WireGuard,
+# VXLAN and nftables: a daemon that is killed, LAN mode, and what t/e2e plays on
+# wireguard-go: the rules, broadcasts, changes of key, narrow paths, three
+# networks at once, what is changed by hand, and roaming. One boot, one server
+# (nginx and PostgreSQL inside too) and three devices for all of it.
 
 use strict;
 use warnings;
@@ -20,13 +21,13 @@ use GoConnect::VM;
 use Test::More;
 
 # The database's template is made out here, where it takes seconds.
-GoConnect::VM::enter($self, seconds => 1500, memory => 2048, before => sub {
+GoConnect::VM::enter($self, seconds => 1700, memory => 2048, before => sub {
     require GoConnect::Cluster;
     GoConnect::Cluster->start->destroy;
 });
 
 require GoConnect::Scenario;
-require "GoConnect/Scenario/$_.pm" for qw(Firewall Networks Probe Reflector Roam Rotation);
+require "GoConnect/Scenario/$_.pm" for qw(Firewall Kernel Networks Probe Reflector Roam Rotation);
 
 my $began = time;
 
@@ -47,15 +48,26 @@ is $_->json('status')->{backend}, 'kernel', $_->name . ': by the kernel' for @al
 diag sprintf 'a server and three devices: %.0f s', time - $began;
 $began = time;
 
+# first, as ada comes as an admin
 scenario 'rules' => sub {
     my $f = GoConnect::Scenario::Firewall::play($w, $cyd, $ada, $bob);
     subtest 'rules of the host' => sub { $f->by_hand };
-    $w->dissolve($f->{network}, @all);
+    $w->dissolve($f->{network}, $ada, $bob);
+};
+
+scenario 'a daemon that is killed' => sub {
+    my $network = GoConnect::Scenario::Kernel::killed($w, $ada, $bob);
+    $w->dissolve($network, $ada, $bob);
 };
 
 scenario 'broadcasts' => sub {
     my $r = GoConnect::Scenario::Reflector::play($w, $ada, $bob);
-    $w->dissolve($r->{network}, @all);
+    $w->dissolve($r->{network}, $ada, $bob);
+};
+
+scenario 'LAN mode' => sub {
+    my $network = GoConnect::Scenario::Kernel::lan($w, $ada, $bob);
+    $w->dissolve($network, $ada, $bob);
 };
 
 scenario 'changes of key' => sub {
@@ -66,12 +78,12 @@ scenario 'changes of key' => sub {
 scenario 'paths' => sub {
     my $p = GoConnect::Scenario::Probe::play($w, $ada, $bob);
     subtest 'a path that swallows large packets' => sub { $p->narrow };
-    $w->dissolve($p->{network}, @all);
+    $w->dissolve($p->{network}, $ada, $bob);
 };
 
 scenario 'roaming' => sub {
     my $r = GoConnect::Scenario::Roam::play($w, $ada, $bob);
-    $w->dissolve($r->{network}, @all);
+    $w->dissolve($r->{network}, $ada, $bob);
 };
 
 scenario 'three networks' => sub {

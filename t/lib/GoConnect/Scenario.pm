@@ -69,10 +69,11 @@ sub device {
     return $device;
 }
 
-# A host on the LAN of a device that has no agent.
+# The host on the LAN of a device that has no agent.
 sub neighbour {
     my ($self, $device) = @_;
-    return $self->{lab}->host($device->name . 's-neighbour', with => $device->name);
+    my $name = 'beside-' . $device->name;
+    return $self->{neighbour}{$name} //= $self->{lab}->host($name, with => $device->name);
 }
 
 # A new network as the API shows it; the slug is its name.
