@@ -91,13 +91,13 @@ fixture_peers(unsigned first, unsigned count)
 
 
 fixture json_t *
-fixture_part(int part, int last, long version, json_t *peers)
+fixture_part(int part, int last, json_int_t version, json_t *peers)
 {
     json_t *data;
 
-    data = json_pack("{ss sI si sb so}", "network_id", FIXTURE_NETWORK,
-                     "version", (json_int_t) version, "part", part, "last",
-                     last, "peers", peers);
+    data =
+        json_pack("{ss sI si sb so}", "network_id", FIXTURE_NETWORK, "version",
+                  version, "part", part, "last", last, "peers", peers);
 
     if (part == 0) {
         json_object_set_new(data, "network",
@@ -112,7 +112,7 @@ fixture_part(int part, int last, long version, json_t *peers)
 
 
 fixture struct netmap *
-fixture_map(unsigned first, unsigned count, long version)
+fixture_map(unsigned first, unsigned count, json_int_t version)
 {
     struct netmap *map;
     struct error error;

@@ -21,11 +21,11 @@ feed(struct netmap **assembly, json_t *data)
 
 
 static json_t *
-delta(long base, long version, json_t *upsert, json_t *remove)
+delta(json_int_t base, json_int_t version, json_t *upsert, json_t *remove)
 {
     return json_pack("{ss sI sI so so}", "network_id", FIXTURE_NETWORK,
-                     "version", (json_int_t) version, "base_version",
-                     (json_int_t) base, "upsert", upsert, "remove", remove);
+                     "version", version, "base_version", base, "upsert", upsert,
+                     "remove", remove);
 }
 
 
@@ -504,7 +504,7 @@ Test(netmap, what_is_kept_on_disk_comes_back)
     struct error error;
     json_t *json;
 
-    map = fixture_map(0, 100, 12345678901L);
+    map = fixture_map(0, 100, 12345678901);
     peer = &map->peers[17];
     peer->has_next_key = true;
     peer->next_public_key = fixture_key(999);
@@ -521,7 +521,7 @@ Test(netmap, what_is_kept_on_disk_comes_back)
     cr_assert_not_null(back, "%s", error.text);
     json_decref(json);
 
-    cr_assert_eq(back->version, 12345678901L);
+    cr_assert_eq(back->version, 12345678901);
     cr_assert_str_eq(back->tenant_id, map->tenant_id);
     cr_assert_eq(back->peer_count, 100);
     cr_assert_eq(memcmp(back->peers, map->peers, 100 * sizeof(*map->peers)), 0);
