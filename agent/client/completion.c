@@ -44,9 +44,15 @@ static const struct {
     {"fish", "# goconnect's completion for fish: goconnect completion fish\n"
              "function __goconnect_words\n"
              "    set -l words (commandline -opc) (commandline -ct)\n"
-             "    goconnect completion words -- $words[2..-1] 2>/dev/null\n"
+             "    set -l found (goconnect completion words -- \\\n"
+             "        $words[2..-1] 2>/dev/null)\n"
+             "    if set -q found[1]\n"
+             "        printf '%s\\n' $found\n"
+             "    else\n"
+             "        __fish_complete_path (commandline -ct)\n"
+             "    end\n"
              "end\n"
-             "complete -c goconnect -a '(__goconnect_words)'\n"},
+             "complete -c goconnect -f -a '(__goconnect_words)'\n"},
 };
 
 

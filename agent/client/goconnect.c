@@ -58,7 +58,13 @@ static const command_t goconnect_commands[] = {
      "make an account at a server, then log in",
      "Usernames have 3 to 32 of a-z, 0-9, \"_\", \".\" and \"-\"; passwords "
      "10\n"
-     "to 72 bytes. Options as for login as a user, and --email ADDRESS.\n"
+     "to 72 bytes.\n"
+     "\n"
+     "  --username NAME        what to be called; else it is asked for\n"
+     "  --password-file FILE   read the password from FILE (\"-\": standard "
+     "input)\n"
+     "  --email ADDRESS        for the server to know\n"
+     "  --name NAME            call this device NAME instead of its host name\n"
      "\n"
      "  goconnect register https://play.example.org\n"},
     {"join", network_join, 1, 1, GOCONNECT_SERVER_OPTS | CLIENT_OPT_NAME,
@@ -66,6 +72,8 @@ static const command_t goconnect_commands[] = {
      "Accepts the invite for you and brings this device into the network. A\n"
      "network that is open to you can be joined by its name, its slug,\n"
      "TENANT/NETWORK or its id.\n"
+     "\n"
+     "  --name NAME   if this enrolls the device too: what to call it\n"
      "\n"
      "  goconnect join https://play.example.org/i/7KQ2M9XNPA\n"
      "  goconnect join 7KQ2-M9XN-PA\n"
@@ -152,7 +160,8 @@ static const command_t goconnect_commands[] = {
      "  goconnect rotate lan\n"},
     {"set", settings_set, 1, 9, 0, "set NETWORK [NAME VALUE]...",
      "what this device does differently in a network",
-     "Kept on this device, and in effect at once. Without NAME: what they are.\n"
+     "Kept on this device, and in effect at once. Without NAME: what they "
+     "are.\n"
      "\n"
      "  mtu N|auto     of this device's interface, 1280 to 9000; auto is the\n"
      "                 network's. Paths that take less are found by "
@@ -384,22 +393,27 @@ goconnect_overview(void)
         printf("  %-31s  %s\n", command->synopsis, command->summary);
     }
 
-    printf("\n"
-           "Options of every command:\n"
-           "  --json          answer as one JSON document on standard output\n"
-           "  --socket PATH   goconnectd's control socket (" GOCONNECT_SOCKET
-           ";\n"
-           "                  or GOCONNECT_SOCKET in the environment)\n"
-           "  --help          about a command, with examples\n"
-           "\n"
-           "Exit codes:\n"
-           "  0  done\n"
-           "  1  failed\n"
-           "  2  wrong usage, or no such network\n"
-           "  3  goconnectd is not running\n"
-           "  4  not logged in\n"
-           "  5  refused by the server\n"
-           "  6  server or network unreachable, or not trusted (TLS)\n");
+    printf(
+        "\n"
+        "Options of every command:\n"
+        "  --json          answer as one JSON document on standard output\n"
+        "  --socket PATH   goconnectd's control socket (" GOCONNECT_SOCKET ";\n"
+        "                  or GOCONNECT_SOCKET in the environment)\n"
+        "  --help          about a command, with examples\n"
+        "  --version       which one this is\n"
+        "\n"
+        "Of those that speak to a server:\n"
+        "  --ca FILE       trust the certificates in FILE, not the system's\n"
+        "  --insecure      allow plain http to another machine\n"
+        "\n"
+        "Exit codes:\n"
+        "  0  done\n"
+        "  1  failed\n"
+        "  2  wrong usage, or no such network\n"
+        "  3  goconnectd is not running\n"
+        "  4  not logged in\n"
+        "  5  refused by the server\n"
+        "  6  server or network unreachable, or not trusted (TLS)\n");
 }
 
 

@@ -69,7 +69,6 @@ subtest 'shells' => sub {
     for my $shell (qw(bash zsh fish)) {
         my $script = join "\n", output('goconnect', 'completion', $shell), '';
         like $script, qr/completion words --/, "$shell: a script";
-        next unless grep { -x "$_/$shell" } split /:/, $ENV{PATH};
         open my $file, '>', "$dir/$shell" or die $!;
         print $file $script;
         close $file;
@@ -78,7 +77,32 @@ subtest 'shells' => sub {
     is_deeply [ output('bash', '-c', "source $dir/bash; COMP_WORDS=(goconnect invite c);"
                 . ' COMP_CWORD=2; _goconnect; echo "${COMPREPLY[@]}"') ], ['create'],
         'bash completes';
+    is_deeply [ output('fish', '--no-config', '-c',
+            "source $dir/fish; complete -C 'goconnect invite c'") ], ['create'], 'fish completes';
+
+    # What zsh's editor does, without a terminal: as sourced, and as autoloaded.
+    my $editor = 'compdef() { : }; compadd() { shift 2; print -l -- "$@" };'
+        . ' words=(goconnect invite c); CURRENT=3;';
+    is_deeply [ output('zsh', '-f', '-c', "$editor source $dir/zsh; _goconnect") ], ['create'],
+        'zsh completes';
+    rename "$dir/zsh", "$dir/_goconnect";
+    is_deeply [ output('zsh', '-f', '-c',
+            "$editor fpath=($dir); autoload -Uz _goconnect; _goconnect") ], ['create'],
+        'zsh completes, from its folder of functions';
 };
+
+# Every variable of the environment that the sources of these folders ask for.
+sub asked_for {
+    my (@folder) = @_;
+    my %name;
+    for my $file (map { glob "$top/agent/$_/*.c" } @folder) {
+        open my $source, '<', $file or die $!;
+        local $/;
+        my $text = <$source>;
+        $name{$1} = 1 while $text =~ /(?:getenv|watchdog_number)\("([A-Z_]+)"/g;
+    }
+    return sort keys %name;
+}
 
 subtest 'manual pages' => sub {
     is system("$top/scripts/manuals", $build, "$dir/man"), 0, 'made';
@@ -88,14 +112,42 @@ subtest 'manual pages' => sub {
         return <$file>;
     };
     my $client = $page->('goconnect.1');
-    like $client, qr/^\.Ss \Q$_\E$/m, "goconnect(1) has $_" for @commands;
     my $daemon = $page->('goconnectd.8');
+    my $settings = $page->('goconnectd.conf.5');
+
+    # Whether the pages of others are installed is not our matter.
+    my @lint = grep { !/manual not found|outdated mandoc\.db/ }
+        output("mandoc -Tlint $dir/man/* 2>&1 || true");
+    is_deeply \@lint, [], 'mandoc has nothing to say';
+    like $client, qr/^\.Sh $_$/m, "goconnect(1): $_"
+        for 'SYNOPSIS', 'OPTIONS', 'ENVIRONMENT', 'FILES', 'EXIT STATUS', 'EXAMPLES', 'SEE ALSO';
+    like $daemon, qr/^\.Sh $_$/m, "goconnectd(8): $_"
+        for 'SYNOPSIS', 'ENVIRONMENT', 'FILES', 'EXIT STATUS', 'EXAMPLES', 'SEE ALSO';
+    like $settings, qr/^\.Sh $_$/m, "goconnectd.conf(5): $_" for 'FILES', 'EXAMPLES', 'SEE ALSO';
+
+    my (undef, %of) = split /^\.Ss (.*?)(?:\\&)?\n/m, $client =~ s/^\.Sh OPTIONS.*//msr;
+    my ($common) = $client =~ /^(\.Sh OPTIONS.*?)^\.Sh ENV/ms;
+    for my $command (@commands) {
+        my $text = $of{$command};
+        ok $text, "goconnect(1) has $command" or next;
+        my @word = $command =~ /^([a-z]+)(?: ([a-z]+)\b(?!\|))?/;
+        my @missing = grep { "$text$common" !~ /\Q$_\E\b/ }
+            @{ offered((grep { defined } @word), '--') };
+        is "@missing", '', '... and its options';
+    }
     my @options = map { /^  (--[a-z-]+)/ ? $1 : () } output('goconnectd', '--help');
     like $daemon, qr/^\Q$_\E\b/m, "goconnectd(8) has $_" for @options;
-    my $settings = $page->('goconnectd.conf.5');
-    open my $conf, '<', "$top/conf/goconnectd.conf" or die $!;
-    /^#([a-z-]+) = / and like $settings, qr/^\.It Ic \Q$1\E /m, "goconnectd.conf(5) has $1"
-        while <$conf>;
+    like $client, qr/^\.It Ev \Q$_\E$/m, "goconnect(1) has $_" for asked_for('client');
+    like $daemon, qr/^\.It Ev \Q$_\E$/m, "goconnectd(8) has $_"
+        for asked_for(qw(base plan os link daemon));
+    for my $code (0 .. 6) {
+        like $client, qr/^\.Sh EXIT STATUS\n(?:.*\n)*\.It $code\n/m, "goconnect(1): exit $code";
+    }
+
+    open my $source, '<', "$top/agent/base/config.c" or die $!;
+    my @names = map { /^    \{"([a-z-]+)", config_/ ? $1 : () } <$source>;
+    cmp_ok scalar(@names), '>=', 8, 'there are settings';
+    like $settings, qr/^\.It Ic \Q$_\E /m, "goconnectd.conf(5) has $_" for @names;
 };
 
 done_testing;
