@@ -12,6 +12,8 @@
 #define MONITOR_BUFFER 32768
 
 /* Messages read in one go, so that a storm does not hold up the loop. */
+/* linux/rtnetlink.h has no RTMGRP_ for it */
+#define MONITOR_IPV6_RULE (1U << (RTNLGRP_IPV6_RULE - 1))
 #define MONITOR_ROUNDS 64
 
 
@@ -38,7 +40,8 @@ monitor_open(struct error *error)
     if (monitor->socket == NULL ||
         mnl_socket_bind(monitor->socket,
                         RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
-                            RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
+                            RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE |
+                            RTMGRP_IPV4_RULE | MONITOR_IPV6_RULE,
                         MNL_SOCKET_AUTOPID) != 0) {
         (void) error_set(error, ERROR_SYSTEM, "rtnetlink notifications: %s",
                          strerror(errno));

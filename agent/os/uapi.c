@@ -172,6 +172,10 @@ uapi_write(struct uapi_text *text, const struct operation *operation)
             uapi_line(text, "listen_port=%u\n",
                       (unsigned) operation->device.listen_port);
         }
+
+        if (operation->device.set_mark) {
+            uapi_line(text, "fwmark=%u\n", (unsigned) operation->device.mark);
+        }
     }
 
     uapi_line(text, "\n");
@@ -406,6 +410,14 @@ uapi_device_line(struct actual_interface *interface, const char *name,
         }
 
         interface->listen_port = (uint16_t) number;
+    }
+
+    if (strcmp(name, "fwmark") == 0) {
+        if (!uapi_number(value, &number) || number < 0 || number > UINT32_MAX) {
+            return -1;
+        }
+
+        interface->mark = (uint32_t) number;
     }
 
     return 0;

@@ -224,10 +224,13 @@ wireguard_read(struct nlmsghdr *header, void *data)
     if (attributes[WGDEVICE_A_IFNAME] != NULL) {
         interface->device = true;
         interface->listen_port = 0;
+        interface->mark = 0;
         memset(&interface->public_key, 0, sizeof(interface->public_key));
         (void) wireguard_copy(attributes[WGDEVICE_A_LISTEN_PORT],
                               &interface->listen_port,
                               sizeof(interface->listen_port));
+        (void) wireguard_copy(attributes[WGDEVICE_A_FWMARK], &interface->mark,
+                              sizeof(interface->mark));
         (void) wireguard_copy(attributes[WGDEVICE_A_PUBLIC_KEY],
                               &interface->public_key, KEY_BYTES);
     }

@@ -301,7 +301,10 @@ wireguard_set_device(struct wireguard *wireguard,
         (key != NULL && nla_put(message, WGDEVICE_A_PRIVATE_KEY, KEY_BYTES,
                                 key->bytes) != 0) ||
         (port != 0 &&
-         nla_put_u16(message, WGDEVICE_A_LISTEN_PORT, port) != 0)) {
+         nla_put_u16(message, WGDEVICE_A_LISTEN_PORT, port) != 0) ||
+        (operation->device.set_mark &&
+         nla_put_u32(message, WGDEVICE_A_FWMARK, operation->device.mark) !=
+             0)) {
         number = ENOMEM;
 
     } else {

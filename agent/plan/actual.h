@@ -51,6 +51,7 @@ struct actual_interface {
     uint32_t mtu;
     struct key public_key; /* all zero when no key is set */
     uint16_t listen_port;
+    uint32_t mark; /* of the packets that WireGuard itself sends; 0: none */
     struct prefix *addresses; /* sorted; IPv6 link-local left out */
     size_t address_count;
     struct prefix *routes; /* sorted; those of our protocol only */

@@ -401,3 +401,39 @@ desired_create(const struct netmap *map, const struct desired_self *self,
 
     return desired;
 }
+
+
+int
+desired_allow_all(struct desired *desired, const struct key *peer, bool ipv4,
+                  bool ipv6)
+{
+    const uint8_t families[] = {ipv4 ? ADDRESS_IPV4 : ADDRESS_NONE,
+                                ipv6 ? ADDRESS_IPV6 : ADDRESS_NONE};
+    struct desired_peer wanted, *slot;
+    struct prefix *grown;
+    size_t i;
+
+    wanted.public_key = *peer;
+    slot = bsearch(&wanted, desired->peers, desired->peer_count, sizeof(wanted),
+                   desired_by_key);
+
+    for (i = 0; slot != NULL && i < sizeof(families); i++) {
+        if (families[i] == ADDRESS_NONE) {
+            continue;
+        }
+
+        grown =
+            realloc(slot->allowed, (slot->allowed_count + 1) * sizeof(*grown));
+
+        if (grown == NULL) {
+            return -1;
+        }
+
+        memset(&grown[slot->allowed_count], 0, sizeof(*grown));
+        grown[slot->allowed_count++].address.family = families[i];
+        slot->allowed = grown;
+        qsort(grown, slot->allowed_count, sizeof(*grown), desired_by_prefix);
+    }
+
+    return 0;
+}

@@ -29,6 +29,7 @@ struct desired {
     struct key private_key;
     struct key public_key; /* of private_key: os/keys.h */
     uint16_t listen_port;
+    uint32_t mark; /* of WireGuard's own packets (plan/exit.h); 0: none */
     uint32_t mtu;
     struct prefix addresses[DESIRED_ADDRESSES_MAX];
     size_t address_count;
@@ -61,6 +62,13 @@ struct desired_self {
 struct desired *desired_create(const struct netmap *map,
                                const struct desired_self *self,
                                const struct paths *paths, struct error *error);
+
+/*
+ * Lets a peer carry all of a family: its allowed ips get 0.0.0.0/0 and ::/0,
+ * without routes.  0, or -1 when memory is out.
+ */
+int desired_allow_all(struct desired *desired, const struct key *peer,
+                      bool ipv4, bool ipv6);
 
 /* Wipes the private key and frees everything.  NULL is fine. */
 void desired_destroy(struct desired *desired);

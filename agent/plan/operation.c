@@ -61,8 +61,9 @@ operation_describe(const struct operation *operation, char *text, size_t size)
         break;
 
     case OPERATION_DEVICE:
-        (void) snprintf(text, size, "%s: device%s port %u", name,
+        (void) snprintf(text, size, "%s: device%s%s port %u", name,
                         operation->device.private_key != NULL ? " key" : "",
+                        operation->device.set_mark ? " mark" : "",
                         (unsigned) operation->device.listen_port);
         break;
 

@@ -405,12 +405,13 @@ reconcile_device(struct operations *operations, const struct desired *desired,
                  const struct actual_interface *have)
 {
     struct operation *operation;
-    bool key, port;
+    bool key, port, mark;
 
     key = key_compare(&have->public_key, &desired->public_key) != 0;
     port = have->listen_port != desired->listen_port;
+    mark = have->mark != desired->mark;
 
-    if (!key && !port) {
+    if (!key && !port && !mark) {
         return 0;
     }
 
@@ -422,6 +423,8 @@ reconcile_device(struct operations *operations, const struct desired *desired,
 
     operation->device.private_key = key ? &desired->private_key : NULL;
     operation->device.listen_port = port ? desired->listen_port : 0;
+    operation->device.set_mark = mark;
+    operation->device.mark = desired->mark;
 
     return 0;
 }

@@ -16,7 +16,7 @@ enum operation_kind {
     OPERATION_CREATE,         /* interface, marked as ours, down */
     OPERATION_ALIAS,          /* network_id */
     OPERATION_MTU,            /* mtu */
-    OPERATION_DEVICE,         /* private key and listen port */
+    OPERATION_DEVICE,         /* private key, listen port, mark */
     OPERATION_PEERS,          /* a batch of peer changes */
     OPERATION_ADDRESS_ADD,    /* prefix */
     OPERATION_ADDRESS_DELETE, /* prefix */
@@ -53,6 +53,8 @@ struct operation {
         struct {
             const struct key *private_key; /* NULL: leave; of the desired */
             uint16_t listen_port;          /* 0: leave */
+            bool set_mark;
+            uint32_t mark;
         } device;
         struct {
             struct peer_change *changes; /* belongs to the operation */
