@@ -179,5 +179,42 @@ const command_t community_commands[] = {
      "  goconnect route accept lan 192.168.5.0/24\n"},
     {"route refuse", route_refuse, 2, 2, 0, "route refuse NETWORK SUBNET|all",
      "take that back", "  goconnect route refuse lan 192.168.5.0/24\n"},
+    {"exit", exit_show, 0, 0, 0, "exit",
+     "members that this device can reach the internet by, and which it uses",
+     "  goconnect exit\n  goconnect exit use lan home\n"},
+    {"exit use", exit_use, 2, 2, 0, "exit use NETWORK DEVICE",
+     "reach the internet by a member, not by the network that this device is "
+     "in",
+     "What is not for a local network or for one of GoConnect's goes by that "
+     "device,\n"
+     "IPv4 and IPv6. While it cannot be reached, or offers one of both alone, "
+     "the\n"
+     "rest leaves by no other way. The connection to the server, and answers "
+     "to "
+     "who\n"
+     "reaches this device from outside, go beside it. One exit at a time; kept "
+     "until\n"
+     "\"goconnect exit off\".\n"
+     "\n"
+     "  goconnect exit use lan home\n"},
+    {"exit off", exit_off, 0, 0, 0, "exit off",
+     "reach the internet by the network that this device is in",
+     "  goconnect exit off\n"},
+    {"exit offer", exit_offer, 1, 1, 0, "exit offer NETWORK",
+     "let members reach the internet by this device",
+     "An admin has to approve it, and each member chooses it for himself. "
+     "They\n"
+     "appear on the internet with this device's address, and do not reach the "
+     "local\n"
+     "networks that it sits in.\n"
+     "\n"
+     "  goconnect exit offer lan\n"},
+    {"exit withdraw", exit_withdraw, 1, 1, 0, "exit withdraw NETWORK",
+     "offer that no more", "  goconnect exit withdraw lan\n"},
+    {"exit approve", exit_approve, 2, 2, COMMUNITY_OPTS,
+     "exit approve NETWORK DEVICE", "let a device be an exit (admins)",
+     "  goconnect exit approve lan home\n"},
+    {"exit deny", exit_deny, 2, 2, COMMUNITY_OPTS, "exit deny NETWORK DEVICE",
+     "take such an approval back", "  goconnect exit deny lan home\n"},
     {NULL, NULL, 0, 0, 0, NULL, NULL, NULL},
 };

@@ -145,6 +145,29 @@ mesh_print_network(const json_t *network)
 }
 
 
+static void
+mesh_print_exit(const json_t *used)
+{
+    if (!json_is_object(used)) {
+        return;
+    }
+
+    printf("exit       ");
+    client_print(*mesh_field(used, "peer") != '\0'
+                     ? mesh_field(used, "peer")
+                     : mesh_field(used, "peer_id"));
+    printf(" of ");
+    client_print(mesh_field(used, "network"));
+    printf("\n");
+
+    if (*mesh_field(used, "error") != '\0') {
+        printf("problem    ");
+        client_print(mesh_field(used, "error"));
+        printf("\n");
+    }
+}
+
+
 void
 mesh_print_status(const json_t *status)
 {
@@ -166,6 +189,8 @@ mesh_print_status(const json_t *status)
         client_print(mesh_field(json_object_get(status, "user"), "username"));
         printf("\n");
     }
+
+    mesh_print_exit(json_object_get(status, "exit"));
 
     if (*mesh_field(status, "error") != '\0') {
         printf("problem    ");

@@ -4,6 +4,7 @@
 #include "daemon/daemon.h"
 #include "daemon/device.h"
 #include "daemon/doctor.h"
+#include "daemon/exits.h"
 #include "daemon/gateway.h"
 #include "daemon/member.h"
 #include "daemon/rotation.h"
@@ -72,6 +73,7 @@ static const struct {
     {"ping", command_ping},       {"doctor", command_doctor},
     {"reload", command_reload},   {"route", command_route},
     {"routes", command_routes},   {"set", command_set},
+    {"exit", exits_run},
 };
 
 
@@ -148,6 +150,7 @@ command_status(daemon_t *daemon, control_call_t *call, json_t *request)
                                         "username", device->username)
                             : json_null());
 
+    json_object_set_new(reply, "exit", exits_status(daemon));
     control_reply(call, reply);
 }
 

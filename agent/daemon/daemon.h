@@ -18,7 +18,7 @@
 #include <jansson.h>
 
 #define DAEMON_MEMBERS_MAX 100 /* a subscription names at most 256 topics */
-#define DAEMON_STATUS 400 /* of one line for systemd */
+#define DAEMON_STATUS 400      /* of one line for systemd */
 #define DAEMON_ID_SIZE NETMAP_ID_SIZE
 
 typedef struct daemon daemon_t;

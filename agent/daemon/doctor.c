@@ -1,5 +1,6 @@
 #include "daemon/doctor.h"
 
+#include "daemon/exits.h"
 #include "daemon/naming.h"
 #include "daemon/probe.h"
 #include "daemon/uplink.h"
@@ -392,6 +393,29 @@ doctor_names(doctor_t *doctor, const char *name)
 }
 
 
+static void
+doctor_exit(doctor_t *doctor, const char *name)
+{
+    char text[400];
+    const char *problem = exits_problem(doctor->daemon, text, sizeof(text));
+
+    if (problem == NULL) {
+        return;
+    }
+
+    if (*problem != '\0') {
+        doctor_say(doctor, name, "fail",
+                   "goconnect exit, then goconnect exit use another one, or "
+                   "goconnect exit off",
+                   "%s", problem);
+
+    } else {
+        doctor_say(doctor, name, "ok", NULL,
+                   "the internet is reached by a member");
+    }
+}
+
+
 static const struct {
     const char *name;
     void (*check)(doctor_t *doctor, const char *name);
@@ -402,6 +426,7 @@ static const struct {
     {"control", doctor_control},   {"networks", doctor_networks},
     {"ports", doctor_ports},       {"mtu", doctor_mtu},
     {"firewall", doctor_firewall}, {"names", doctor_names},
+    {"exit", doctor_exit},
 };
 
 

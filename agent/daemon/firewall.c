@@ -1,6 +1,7 @@
 #include "daemon/firewall.h"
 
 #include "base/log.h"
+#include "daemon/exits.h"
 #include "daemon/gateway.h"
 #include "daemon/wire.h"
 #include "os/forward.h"
@@ -204,6 +205,7 @@ firewall_event(void *arg, uint32_t events)
         log_warn("somebody changed table inet " FIREWALL_TABLE
                  " of nftables: it is laid again");
         wire->firewall_waits = 1;
+        exits_again(wire->daemon);
         loop_timer_set(wire->daemon->loop, &wire->firewall_timer,
                        FIREWALL_AGAIN_MS);
     }

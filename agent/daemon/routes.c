@@ -318,7 +318,8 @@ routes_to_json(const member_t *member, json_t *document)
     }
 
     kept = json_pack(
-        "{s:b, s:o, s:o, s:o}", "all", routes->routes.all, "accepted",
+        "{s:s, s:b, s:o, s:o, s:o}", "exit", routes->exit, "all",
+        routes->routes.all, "accepted",
         routes_list(routes->routes.accepted, routes->routes.accepted_count),
         "refused",
         routes_list(routes->routes.refused, routes->routes.refused_count),
@@ -361,6 +362,8 @@ routes_from_json(member_t *member, const json_t *document)
         return -1;
     }
 
+    snprintf(routes->exit, sizeof(routes->exit), "%s",
+             daemon_text(kept, "exit"));
     routes->routes.all = json_is_true(json_object_get(kept, "all"));
     routes_read(json_object_get(kept, "accepted"), routes->routes.accepted,
                 &routes->routes.accepted_count, ROUTES_MAX);

@@ -14,8 +14,9 @@ struct member_routes {
     struct routes routes;
     struct prefix plain[ROUTES_PLAIN_MAX]; /* offered without masquerading */
     size_t plain_count;
-    int busy;          /* something is talked to */
-    char problem[200]; /* of what we offer, as last logged */
+    char exit[DAEMON_ID_SIZE]; /* the peer that is our exit (exits.c), or "" */
+    int busy;                  /* something is talked to */
+    char problem[200];         /* of what we offer, as last logged */
     /* an offer under way */
     control_call_t *call;
     device_call_t *asking;

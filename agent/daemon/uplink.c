@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* explicit_bzero */
 
 #include "daemon/uplink.h"
+#include "daemon/exits.h"
 
 #include "base/log.h"
 #include "daemon/device.h"
@@ -398,6 +399,7 @@ uplink_hello(uplink_t *uplink, const json_t *data)
     }
 
     uplink_set_state(uplink, UPLINK_CONNECTED);
+    exits_connected(uplink->daemon);
     uplink_subscribe_all(uplink);
 
     for (member = uplink->daemon->members; member != NULL;

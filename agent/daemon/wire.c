@@ -1,6 +1,7 @@
 #include "daemon/wire.h"
 
 #include "base/state.h"
+#include "daemon/exits.h"
 #include "daemon/firewall.h"
 #include "daemon/lan.h"
 #include "daemon/member.h"
@@ -116,6 +117,8 @@ wire_schedule(wire_t *wire, int failed)
 
     deadline = firewall_deadline(wire->daemon);
     next = deadline < next ? deadline : next;
+    deadline = exits_deadline(wire->daemon);
+    next = deadline < next ? deadline : next;
     deadline = routes_deadline(wire->daemon);
     next = deadline < next ? deadline : next;
 
@@ -146,6 +149,8 @@ wire_sync_now(daemon_t *daemon, err_t *err)
     loop_timer_cancel(&wire->soon);
     wire->soon_armed = 0;
 
+    exits_before(daemon);
+
     do {
         wire_round_clear(&round);
         done = wire_round_run(&round);
@@ -156,6 +161,7 @@ wire_sync_now(daemon_t *daemon, err_t *err)
         round.failed |= lan_sync(daemon, round.actual) == -1;
         wire_round_learn(&round);
         firewall_sync(daemon, round.actual);
+        exits_sync(daemon);
         rotation_sync(daemon, round.actual);
         reflector_sync(daemon);
     }
@@ -267,10 +273,19 @@ wire_create(daemon_t *daemon, err_t *err)
         return NULL;
     }
 
+    if (exits_open(wire, err) == -1) {
+        vxlan_close(wire->vxlan);
+        forward_close(wire->forward);
+        backend_close(daemon->backend);
+        free(wire);
+        return NULL;
+    }
+
     wire->roam = roam_create(daemon, err);
 
     if (wire->roam == NULL || firewall_open(wire, err) == -1) {
         roam_destroy(wire->roam);
+        exits_close(wire);
         vxlan_close(wire->vxlan);
         forward_close(wire->forward);
         backend_close(daemon->backend);
@@ -281,6 +296,7 @@ wire_create(daemon_t *daemon, err_t *err)
     if (wire_local_open(wire, err) == -1) {
         firewall_close(wire);
         roam_destroy(wire->roam);
+        exits_close(wire);
         vxlan_close(wire->vxlan);
         forward_close(wire->forward);
         backend_close(daemon->backend);
@@ -301,6 +317,7 @@ wire_destroy(wire_t *wire)
     firewall_close(wire);
     roam_destroy(wire->roam);
     lan_close(wire);
+    exits_close(wire);
     vxlan_close(wire->vxlan);
     forward_close(wire->forward);
     backend_close(wire->daemon->backend);

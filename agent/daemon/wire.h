@@ -11,6 +11,7 @@ struct wire {
     struct local_addresses local;
     struct forward *forward;
     struct vxlan *vxlan;
+    struct exits *exits; /* exits.c */
     loop_fd_t lan_io;
     loop_timer_t lan_timer;
     int lan_watched;             /* lan_io is in the loop */

@@ -1,6 +1,7 @@
 #include "daemon/wire_round.h"
 
 #include "base/log.h"
+#include "daemon/exits.h"
 #include "daemon/firewall.h"
 #include "daemon/lan.h"
 #include "daemon/member.h"
@@ -162,8 +163,9 @@ wire_desire(wire_round_t *round, member_t *member)
     key_wipe(&self, sizeof(self));
 
     if (desired != NULL &&
-        routes_wish(member, actual_find(round->actual, member->id), desired) !=
-            0) {
+        (routes_wish(member, actual_find(round->actual, member->id), desired) !=
+             0 ||
+         exits_wish(member, desired) != 0)) {
         (void) error_set(&error, ERROR_NO_MEMORY, "out of memory");
         desired_destroy(desired);
         desired = NULL;
