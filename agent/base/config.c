@@ -28,8 +28,8 @@ static int config_names(config_t *config, const config_setting_t *setting,
                         const char *value, err_t *err);
 static int config_log_level(config_t *config, const config_setting_t *setting,
                             const char *value, err_t *err);
-static int config_insecure(config_t *config, const config_setting_t *setting,
-                           const char *value, err_t *err);
+static int config_yes(config_t *config, const config_setting_t *setting,
+                      const char *value, err_t *err);
 static int config_days(config_t *config, const config_setting_t *setting,
                        const char *value, err_t *err);
 
@@ -43,8 +43,9 @@ static const config_setting_t config_settings[] = {
     {"backend", config_backend, CONFIG_AT(backend), 0},
     {"names", config_names, CONFIG_AT(names), 0},
     {"rotate-days", config_days, CONFIG_AT(rotate_days), 1},
+    {"port-mapping", config_yes, CONFIG_AT(port_mapping), 1},
     {"log-level", config_log_level, CONFIG_AT(log_level), 1},
-    {"insecure", config_insecure, CONFIG_AT(insecure), 1},
+    {"insecure", config_yes, CONFIG_AT(insecure), 1},
 };
 
 
@@ -60,6 +61,7 @@ config_init(config_t *config)
     strcpy(config->names, "auto");
     config->log_level = LOG_LEVEL_INFO;
     config->rotate_days = CONFIG_ROTATE_DAYS;
+    config->port_mapping = 1;
 }
 
 
@@ -142,15 +144,15 @@ config_log_level(config_t *config, const config_setting_t *setting,
 
 
 static int
-config_insecure(config_t *config, const config_setting_t *setting,
-                const char *value, err_t *err)
+config_yes(config_t *config, const config_setting_t *setting, const char *value,
+           err_t *err)
 {
     if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0) {
         return err_set(err, "bad_setting", "%s is yes or no, not \"%.100s\"",
                        setting->name, value);
     }
 
-    config->insecure = strcmp(value, "yes") == 0;
+    *(int *) ((char *) config + setting->offset) = strcmp(value, "yes") == 0;
     return 0;
 }
 
@@ -186,10 +188,12 @@ config_set(config_t *config, const char *name, const char *value, err_t *err)
         }
     }
 
-    return err_set(err, "bad_setting",
-                   "there is no setting \"%.100s\"; there are state, socket, "
-                   "ca, backend, names, rotate-days, log-level and insecure",
-                   name);
+    return err_set(
+        err, "bad_setting",
+        "there is no setting \"%.100s\"; there are state, socket, "
+        "ca, backend, names, rotate-days, port-mapping, log-level and "
+        "insecure",
+        name);
 }
 
 

@@ -28,6 +28,7 @@ typedef struct {
     log_level_t log_level;
     int insecure;
     unsigned rotate_days; /* 0: keys stay */
+    int port_mapping;     /* the router is asked for ports */
 } config_t;
 
 #define CONFIG_NAMES_LIST 160

@@ -117,6 +117,8 @@ mesh_print_key(const json_t *network)
 static void
 mesh_print_network(const json_t *network)
 {
+    const char *endpoint;
+
     printf("\n");
     client_print(mesh_field(network, "name"));
     printf(" (%s)\n", mesh_field(network, "state"));
@@ -133,6 +135,12 @@ mesh_print_network(const json_t *network)
            " talked to lately\n",
            json_integer_value(json_object_get(network, "peers")),
            json_integer_value(json_object_get(network, "peers_active")));
+
+    endpoint = mesh_field(json_object_get(network, "port_mapping"), "endpoint");
+
+    if (*endpoint != '\0') {
+        printf("  router     lets others in at %s\n", endpoint);
+    }
 
     mesh_print_key(network);
 

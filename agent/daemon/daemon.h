@@ -13,6 +13,7 @@
 #include "plan/backoff.h"
 #include "plan/netmap.h"
 #include "plan/paths.h"
+#include "plan/port_mapping.h"
 #include "plan/rotation.h"
 
 #include <jansson.h>
@@ -72,6 +73,13 @@ struct member_lan {
 /* Other than the network has it (settings.c); 0: as the network has it. */
 struct member_settings {
     uint32_t mtu;
+};
+
+/* The port at this machine's router (mapper.c). */
+struct member_mapping {
+    int on;
+    struct port_mapping port;
+    struct endpoint told; /* what others were told of */
 };
 
 struct firewall_route;
@@ -154,6 +162,7 @@ struct member {
     struct member_probe *probe;   /* probe.c */
     struct member_routes *routes; /* routes.c; NULL: none */
     struct member_lan lan;
+    struct member_mapping mapping;
     struct member_firewall firewall;
     /* as last observed */
     int live;   /* the interface is up */
@@ -180,6 +189,7 @@ struct daemon {
     uplink_t *uplink;
     wire_t *wire;
     naming_t *naming;
+    struct mapper *mapper;
     struct doctor *doctor; /* doctor.c: what is being looked at */
     struct backend *backend;
     control_call_t *forgetting; /* a logout that waits for the server */

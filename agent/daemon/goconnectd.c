@@ -8,6 +8,7 @@
 #include "daemon/daemon.h"
 #include "daemon/device.h"
 #include "daemon/doctor.h"
+#include "daemon/mapper.h"
 #include "daemon/member.h"
 #include "daemon/naming.h"
 #include "daemon/service.h"
@@ -168,6 +169,11 @@ goconnectd_start(daemon_t *daemon, err_t *err)
         return -1;
     }
 
+    daemon->mapper = mapper_create(daemon, err);
+    if (daemon->mapper == NULL) {
+        return -1;
+    }
+
     goconnectd_finish_leaving(daemon);
 
     /* the mesh stands before the server is asked */
@@ -196,6 +202,7 @@ goconnectd_end(daemon_t *daemon)
     }
 
     naming_destroy(daemon->naming);
+    mapper_destroy(daemon->mapper);
 
     if (daemon->wire != NULL) {
         wire_destroy(daemon->wire);

@@ -7,6 +7,7 @@
 #include "daemon/firewall.h"
 #include "daemon/gateway.h"
 #include "daemon/lan.h"
+#include "daemon/mapper.h"
 #include "daemon/rotation.h"
 #include "daemon/routes.h"
 #include "daemon/settings.h"
@@ -178,6 +179,7 @@ member_forget(member_t *member)
     member_fail(member, &err);
     gateway_fail(member, &err);
     rotation_fail(member, &err);
+    mapper_stop(member);
     routes_fail(member, &err);
 
     /* said on disk first: a crash from here on goes on with leaving */
@@ -246,6 +248,7 @@ member_describe(member_t *member)
     lan_status(member, network);
 
     if (network != NULL) {
+        json_object_set_new(network, "port_mapping", mapper_describe(member));
         json_object_set_new(network, "settings", settings_to_json(member));
         json_object_set_new(network, "rotation",
                             json_string(rotation_state(member)));

@@ -7,6 +7,7 @@
 #include "daemon/member.h"
 #include "daemon/rotation.h"
 #include "daemon/uplink.h"
+#include "daemon/wire.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -197,6 +198,7 @@ service_apply(daemon_t *daemon)
 
     log_init(daemon->config->log_level);
     rotation_period(daemon);
+    wire_sync(daemon); /* port-mapping */
 
     /* "insecure" allows, or no longer allows, what is there */
     if (!secure || uplink->state == UPLINK_REFUSED) {

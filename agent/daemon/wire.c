@@ -4,6 +4,7 @@
 #include "daemon/exits.h"
 #include "daemon/firewall.h"
 #include "daemon/lan.h"
+#include "daemon/mapper.h"
 #include "daemon/member.h"
 #include "daemon/rotation.h"
 #include "daemon/routes.h"
@@ -164,6 +165,7 @@ wire_sync_now(daemon_t *daemon, err_t *err)
         exits_sync(daemon);
         rotation_sync(daemon, round.actual);
         reflector_sync(daemon);
+        mapper_sync(daemon->mapper);
     }
 
     wire_round_clear(&round);

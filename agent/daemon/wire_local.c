@@ -1,6 +1,7 @@
 #include "daemon/wire_local.h"
 
 #include "base/log.h"
+#include "daemon/mapper.h"
 #include "daemon/roam.h"
 #include "daemon/wire.h"
 
@@ -179,6 +180,11 @@ wire_local_endpoints(daemon_t *daemon, const member_t *member)
     if (member->announced.address.family != ADDRESS_NONE) {
         json_array_append_new(
             list, json_string(endpoint_format(&member->announced, text)));
+    }
+
+    if (mapper_endpoint(member) != NULL) {
+        json_array_append_new(
+            list, json_string(endpoint_format(mapper_endpoint(member), text)));
     }
 
     for (i = 0;

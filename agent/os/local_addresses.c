@@ -37,6 +37,8 @@ struct local {
     size_t default_count;
     bool default4;
     bool default6;
+    struct address gateway;
+    uint32_t metric; /* of the gateway's route */
     struct local_entry entries[LOCAL_ADDRESSES_MAX];
     size_t count;
 };
@@ -50,6 +52,29 @@ local_routes_begin(void *data)
     local->default_count = 0;
     local->default4 = false;
     local->default6 = false;
+    local->gateway.family = ADDRESS_NONE;
+}
+
+
+/* The gateway of the IPv4 default route that the kernel prefers. */
+static void
+local_gateway(struct local *local, struct nlattr **attributes)
+{
+    uint32_t metric;
+
+    metric = attributes[RTA_PRIORITY] != NULL
+                 ? nla_get_u32(attributes[RTA_PRIORITY])
+                 : 0;
+
+    if (attributes[RTA_GATEWAY] == NULL ||
+        nla_len(attributes[RTA_GATEWAY]) != 4 ||
+        (local->gateway.family != ADDRESS_NONE && metric >= local->metric)) {
+        return;
+    }
+
+    local->metric = metric;
+    local->gateway.family = ADDRESS_IPV4;
+    memcpy(local->gateway.bytes, nla_data(attributes[RTA_GATEWAY]), 4);
 }
 
 
@@ -75,6 +100,7 @@ local_routes_message(struct nlmsghdr *header, void *data)
 
     if (message->rtm_family == AF_INET) {
         local->default4 = true;
+        local_gateway(local, attributes);
 
     } else if (message->rtm_family == AF_INET6) {
         local->default6 = true;
@@ -259,6 +285,7 @@ local_result(const struct local *local, struct local_addresses *result)
 
     memset(result, 0, sizeof(*result));
     result->ipv6 = local_ipv6();
+    result->gateway = local->gateway;
     result->paths.default4 = local->default4;
     result->paths.default6 = local->default6;
 

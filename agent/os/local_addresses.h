@@ -18,6 +18,7 @@ struct local_addresses {
      * those of our networks. */
     struct prefix addresses[LOCAL_ADDRESSES_MAX];
     size_t count;
+    struct address gateway;   /* of the IPv4 default route; or ADDRESS_NONE */
     bool ipv6;                /* a new interface may have IPv6 addresses */
     struct paths_local paths; /* subnets without those last ones */
 };

@@ -226,3 +226,21 @@ pcp_parse(const uint8_t *data, size_t size, struct pcp_answer *answer)
            : data[0] == PCP_NAT_PMP ? pcp_parse_pmp(data, size, answer)
                                     : false;
 }
+
+
+const char *
+pcp_result_text(unsigned result)
+{
+    switch (result) {
+    case PCP_NOT_AUTHORIZED:
+        return "the router does not allow ports to be opened";
+
+    case PCP_NETWORK_FAILURE:
+        return "the router itself has no address on the internet";
+
+    case PCP_NO_RESOURCES:
+        return "the router has no more ports to open";
+    }
+
+    return "the router refused to open a port";
+}

@@ -59,6 +59,9 @@ struct pcp_answer {
 /* Writes at most PCP_REQUEST_MAX bytes; returns how many. */
 size_t pcp_write(const struct pcp_request *request, uint8_t *data);
 
+/* Why it was refused, for people. */
+const char *pcp_result_text(unsigned result);
+
 /* False: not an answer of either protocol. */
 bool pcp_parse(const uint8_t *data, size_t size, struct pcp_answer *answer);
 

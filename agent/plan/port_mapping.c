@@ -282,6 +282,17 @@ port_mapping_answer(struct port_mapping *mapping, const uint8_t *data,
 
 
 void
+port_mapping_closed(struct port_mapping *mapping, uint64_t now_ms)
+{
+    if (mapping->state == PORT_MAPPING_ASKING && mapping->expires_ms == 0) {
+        mapping->state = PORT_MAPPING_SILENT;
+        mapping->kind = PCP_MAP;
+        mapping->next_ms = now_ms + PORT_MAPPING_SILENT_MS;
+    }
+}
+
+
+void
 port_mapping_renew(struct port_mapping *mapping, uint64_t now_ms)
 {
     mapping->tries = 0;

@@ -70,6 +70,9 @@ size_t port_mapping_due(struct port_mapping *mapping, uint64_t now_ms,
 bool port_mapping_answer(struct port_mapping *mapping, const uint8_t *data,
                          size_t size, uint64_t now_ms);
 
+/* The gateway's host said that nobody listens there (an ICMP error). */
+void port_mapping_closed(struct port_mapping *mapping, uint64_t now_ms);
+
 /* Ask at once, whatever is held. */
 void port_mapping_renew(struct port_mapping *mapping, uint64_t now_ms);
 
