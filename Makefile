@@ -148,6 +148,8 @@ $(B)/obj/%.o: %.c Makefile
 	@echo '  CC   $<'
 	@$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -c -o $@ $<
 
+$(B)/obj/agent/daemon/local_page.o: $(wildcard agent/daemon/page/*)
+
 $(B)/libagent.a: $(call obj,$(AGENT_SRC))
 	@rm -f $@
 	@ar rcs $@ $^

@@ -30,6 +30,8 @@ static int config_log_level(config_t *config, const config_setting_t *setting,
                             const char *value, err_t *err);
 static int config_yes(config_t *config, const config_setting_t *setting,
                       const char *value, err_t *err);
+static int config_local_api(config_t *config, const config_setting_t *setting,
+                            const char *value, err_t *err);
 static int config_days(config_t *config, const config_setting_t *setting,
                        const char *value, err_t *err);
 
@@ -46,6 +48,7 @@ static const config_setting_t config_settings[] = {
     {"port-mapping", config_yes, CONFIG_AT(port_mapping), 1},
     {"log-level", config_log_level, CONFIG_AT(log_level), 1},
     {"insecure", config_yes, CONFIG_AT(insecure), 1},
+    {"local-api", config_local_api, CONFIG_AT(local_api), 1},
 };
 
 
@@ -158,6 +161,20 @@ config_yes(config_t *config, const config_setting_t *setting, const char *value,
 
 
 static int
+config_local_api(config_t *config, const config_setting_t *setting,
+                 const char *value, err_t *err)
+{
+    if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0) {
+        return err_set(err, "bad_setting", "%s is on or off, not \"%.100s\"",
+                       setting->name, value);
+    }
+
+    config->local_api = strcmp(value, "on") == 0;
+    return 0;
+}
+
+
+static int
 config_days(config_t *config, const config_setting_t *setting,
             const char *value, err_t *err)
 {
@@ -188,12 +205,11 @@ config_set(config_t *config, const char *name, const char *value, err_t *err)
         }
     }
 
-    return err_set(
-        err, "bad_setting",
-        "there is no setting \"%.100s\"; there are state, socket, "
-        "ca, backend, names, rotate-days, port-mapping, log-level and "
-        "insecure",
-        name);
+    return err_set(err, "bad_setting",
+                   "there is no setting \"%.100s\"; there are state, socket, "
+                   "ca, backend, names, rotate-days, port-mapping, log-level, "
+                   "insecure and local-api",
+                   name);
 }
 
 

@@ -27,6 +27,7 @@ typedef struct {
     char ca[PATH_MAX];                 /* empty: the system's */
     log_level_t log_level;
     int insecure;
+    int local_api;
     unsigned rotate_days; /* 0: keys stay */
     int port_mapping;     /* the router is asked for ports */
 } config_t;

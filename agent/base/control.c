@@ -20,7 +20,9 @@
 typedef struct control_client control_client_t;
 
 struct control_call {
-    control_client_t *client; /* NULL: went away */
+    control_client_t *client; /* NULL: went away, or it has another asker */
+    control_done_pt done;
+    void *arg;
 };
 
 /* Owned by its control; in is grown to CONTROL_REQUEST_MAX at most. */
@@ -139,8 +141,14 @@ control_answer(control_call_t *call, json_t *reply)
     char *text;
     size_t len;
     control_client_t *client = call->client;
+    control_call_t was = *call;
 
     free(call);
+
+    if (was.done != NULL) {
+        was.done(was.arg, reply);
+        return;
+    }
 
     if (client == NULL) {
         json_decref(reply);
@@ -196,6 +204,27 @@ control_fail(control_call_t *call, const err_t *err)
 {
     control_answer(call, json_pack("{s:b, s:s, s:s}", "ok", 0, "code",
                                    err->code, "detail", err->text));
+}
+
+
+control_call_t *
+control_call_make(control_done_pt done, void *arg)
+{
+    control_call_t *call = calloc(1, sizeof(*call));
+
+    if (call != NULL) {
+        call->done = done;
+        call->arg = arg;
+    }
+
+    return call;
+}
+
+
+void
+control_call_abandon(control_call_t *call)
+{
+    call->done = NULL;
 }
 
 

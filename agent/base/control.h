@@ -42,4 +42,15 @@ void control_reply(control_call_t *call, json_t *reply);
 /* {"ok": false, "code", "detail"}. Ends the call. */
 void control_fail(control_call_t *call, const err_t *err);
 
+/*
+ * A call that did not come by the socket: done gets the answer, with "ok", and
+ * the reference to it. NULL when memory is out.
+ */
+typedef void (*control_done_pt)(void *arg, json_t *reply);
+
+control_call_t *control_call_make(control_done_pt done, void *arg);
+
+/* Whoever made it is gone: done is not called any more. */
+void control_call_abandon(control_call_t *call);
+
 #endif

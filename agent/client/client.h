@@ -140,6 +140,7 @@ int mesh_peers(client_t *client);
 int mesh_gateway(client_t *client);
 int watch_run(client_t *client);
 int mesh_rotate(client_t *client);
+int local_run(client_t *client);
 int reload_run(client_t *client);
 int route_list(client_t *client);
 int route_offer(client_t *client);

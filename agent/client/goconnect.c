@@ -170,6 +170,17 @@ static const command_t goconnect_commands[] = {
      "  goconnect set lan\n"
      "  goconnect set lan mtu 1380\n"
      "  goconnect set lan mtu auto\n"},
+    {"local", local_run, 0, 0, 0, "local",
+     "the address of this device's own page in a browser",
+     "Prints the address of a page on this device, with the token that opens "
+     "it:\n"
+     "networks on and off, peers, and how they are reached. Keep it to "
+     "yourself;\n"
+     "whoever has it can do the same. It is there when goconnectd.conf says\n"
+     "local-api = on.\n"
+     "\n"
+     "  goconnect local\n"
+     "  xdg-open \"$(goconnect local)\"\n"},
     {"reload", reload_run, 0, 0, 0, "reload",
      "have goconnectd read its settings anew",
      "Has goconnectd read /etc/goconnect/goconnectd.conf anew, as systemctl "
@@ -249,6 +260,7 @@ static const struct {
     {"busy", CLIENT_FAILED},
     {"interface", CLIENT_FAILED},
     {"bad_config", CLIENT_FAILED},
+    {"local_off", CLIENT_FAILED},
     {"overlap", CLIENT_FAILED},
 };
 

@@ -13,6 +13,7 @@ static const struct option arguments_options[] = {
     {"names", required_argument, NULL, 's'},
     {"log-level", required_argument, NULL, 's'},
     {"ca", required_argument, NULL, 's'},
+    {"local-api", required_argument, NULL, 's'},
     {"insecure", no_argument, NULL, 'i'},
     {"foreground", no_argument, NULL, 'f'},
     {"help", no_argument, NULL, 'h'},
@@ -39,6 +40,7 @@ static const char arguments_help[] =
     "nss,\n"
     "                     hosts (lines in /etc/hosts), or off\n"
     "  --ca FILE          trust the certificates in FILE, not the system's\n"
+    "  --local-api on     a page and a JSON API at 127.0.0.1 (off)\n"
     "  --insecure         allow plain http to another machine\n"
     "  --log-level LEVEL  error, warn, info or debug (info)\n"
     "  --foreground       accepted, and always so\n"

@@ -6,6 +6,7 @@
 #include "daemon/doctor.h"
 #include "daemon/exits.h"
 #include "daemon/gateway.h"
+#include "daemon/local.h"
 #include "daemon/member.h"
 #include "daemon/rotation.h"
 #include "daemon/routes.h"
@@ -59,6 +60,8 @@ static void command_routes(daemon_t *daemon, control_call_t *call,
 
 static void command_set(daemon_t *daemon, control_call_t *call,
                         json_t *request);
+static void command_local(daemon_t *daemon, control_call_t *call,
+                          json_t *request);
 
 static const struct {
     const char *name;
@@ -73,7 +76,7 @@ static const struct {
     {"ping", command_ping},       {"doctor", command_doctor},
     {"reload", command_reload},   {"route", command_route},
     {"routes", command_routes},   {"set", command_set},
-    {"exit", exits_run},
+    {"exit", exits_run},          {"local", command_local},
 };
 
 
@@ -593,4 +596,22 @@ command_set(daemon_t *daemon, control_call_t *call, json_t *request)
     if (member != NULL) {
         settings_run(member, call, request);
     }
+}
+
+
+static void
+command_local(daemon_t *daemon, control_call_t *call, json_t *request)
+{
+    err_t err;
+    json_t *reply;
+
+    (void) request;
+    reply = local_describe(daemon, &err);
+
+    if (reply == NULL) {
+        control_fail(call, &err);
+        return;
+    }
+
+    control_reply(call, reply);
 }

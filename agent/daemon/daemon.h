@@ -190,6 +190,8 @@ struct daemon {
     wire_t *wire;
     naming_t *naming;
     struct mapper *mapper;
+    struct local *local; /* local.c; NULL: off */
+    char local_problem[200];
     struct doctor *doctor; /* doctor.c: what is being looked at */
     struct backend *backend;
     control_call_t *forgetting; /* a logout that waits for the server */

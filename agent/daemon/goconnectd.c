@@ -8,6 +8,7 @@
 #include "daemon/daemon.h"
 #include "daemon/device.h"
 #include "daemon/doctor.h"
+#include "daemon/local.h"
 #include "daemon/mapper.h"
 #include "daemon/member.h"
 #include "daemon/naming.h"
@@ -179,6 +180,7 @@ goconnectd_start(daemon_t *daemon, err_t *err)
     /* the mesh stands before the server is asked */
     (void) wire_sync_now(daemon, NULL);
     uplink_start(daemon->uplink);
+    local_sync(daemon);
     return 0;
 }
 
@@ -186,6 +188,8 @@ goconnectd_start(daemon_t *daemon, err_t *err)
 static void
 goconnectd_end(daemon_t *daemon)
 {
+    local_stop(daemon);
+
     if (daemon->uplink != NULL) {
         uplink_destroy(daemon->uplink);
     }

@@ -42,12 +42,12 @@ member_write(member_t *member, err_t *err)
 
     document = json_pack(
         "{s:s, s:s, s:s, s:s, s:i, s:b, s:i, s:s, s:s, s:s, s:s, s:o}",
-        "network_id",
-        member->id, "name", member->name, "private_key", key, "interface",
-        member->interface, "listen_port", (int) member->listen_port, "up",
-        member->up, "state", (int) member->state, "peer_id", member->peer_id,
-        "ip_address", ip, "ip6_address", ip6, "announced", announced,
-        "settings", settings_to_json(member));
+        "network_id", member->id, "name", member->name, "private_key", key,
+        "interface", member->interface, "listen_port",
+        (int) member->listen_port, "up", member->up, "state",
+        (int) member->state, "peer_id", member->peer_id, "ip_address", ip,
+        "ip6_address", ip6, "announced", announced, "settings",
+        settings_to_json(member));
     key_wipe(key, sizeof(key));
 
     if (document == NULL) {

@@ -4,6 +4,7 @@
 #include "base/notify.h"
 #include "core/gc_utf8.h"
 #include "daemon/arguments.h"
+#include "daemon/local.h"
 #include "daemon/member.h"
 #include "daemon/rotation.h"
 #include "daemon/uplink.h"
@@ -199,6 +200,7 @@ service_apply(daemon_t *daemon)
     log_init(daemon->config->log_level);
     rotation_period(daemon);
     wire_sync(daemon); /* port-mapping */
+    local_sync(daemon);
 
     /* "insecure" allows, or no longer allows, what is there */
     if (!secure || uplink->state == UPLINK_REFUSED) {
