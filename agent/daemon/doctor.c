@@ -1,11 +1,11 @@
 #include "daemon/doctor.h"
 
+#include "daemon/doctor_parts.h"
 #include "daemon/exits.h"
 #include "daemon/naming.h"
 #include "daemon/probe.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
-#include "os/host_state.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,25 +17,8 @@
 #define DOCTOR_CLOCK_S 30      /* tokens of a server are that patient */
 #define DOCTOR_CLOCK_BAD_S 300 /* an access token's life */
 
-struct doctor {
-    daemon_t *daemon;
-    control_call_t *call;
-    http_t *http;
-    const http_answer_t *answer; /* of the server; NULL: not asked */
-    struct host_state host;
-    json_t *checks;
-};
 
-typedef struct doctor doctor_t;
-
-
-static void doctor_say(doctor_t *doctor, const char *name, const char *level,
-                       const char *fix, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
-
-
-/* fix is NULL where there is nothing to do. */
-static void
+void
 doctor_say(doctor_t *doctor, const char *name, const char *level,
            const char *fix, const char *format, ...)
 {
@@ -323,50 +306,6 @@ doctor_mtu(doctor_t *doctor, const char *name)
 }
 
 
-/* An accept of ours cannot overrule another firewall's drop. */
-static void
-doctor_firewall(doctor_t *doctor, const char *name)
-{
-    char fix[256];
-    const member_t *member;
-    const struct host_state *host = &doctor->host;
-
-    if (!host->nftables) {
-        doctor_say(doctor, name, "fail", "load nf_tables: modprobe nf_tables",
-                   "this kernel has no nftables: the networks' rules cannot "
-                   "be enforced");
-        return;
-    }
-
-    if (!host->ufw && !host->firewalld) {
-        doctor_say(doctor, name, "ok", NULL,
-                   "nftables is there; neither ufw nor firewalld runs");
-        return;
-    }
-
-    for (member = doctor->daemon->members; member != NULL;
-         member = member->next) {
-        if (!member->live) {
-            continue;
-        }
-
-        if (host->ufw) {
-            snprintf(fix, sizeof(fix), "ufw allow in on %s; ufw allow %u/udp",
-                     member->interface, (unsigned) member->listen_port);
-        } else {
-            snprintf(fix, sizeof(fix),
-                     "firewall-cmd --zone=trusted --add-interface=%s; "
-                     "firewall-cmd --add-port=%u/udp",
-                     member->interface, (unsigned) member->listen_port);
-        }
-
-        doctor_say(doctor, name, "warn", fix,
-                   "%s runs, and may keep peers of %s out",
-                   host->ufw ? "ufw" : "firewalld", member->name);
-    }
-}
-
-
 static void
 doctor_names(doctor_t *doctor, const char *name)
 {
@@ -425,8 +364,8 @@ static const struct {
     {"server", doctor_server},     {"clock", doctor_clock},
     {"control", doctor_control},   {"networks", doctor_networks},
     {"ports", doctor_ports},       {"mtu", doctor_mtu},
-    {"firewall", doctor_firewall}, {"names", doctor_names},
-    {"exit", doctor_exit},
+    {"firewall", doctor_firewall}, {"lan", doctor_lan},
+    {"names", doctor_names},       {"exit", doctor_exit},
 };
 
 

@@ -89,6 +89,7 @@ host_state_get(struct host_state *state)
     state->net_admin = (set >> CAP_NET_ADMIN & 1) != 0;
     state->net_raw = (set >> CAP_NET_RAW & 1) != 0;
     state->wireguard_module = access("/sys/module/wireguard", F_OK) == 0;
+    state->vxlan = access("/sys/module/vxlan", F_OK) == 0;
     state->nftables = host_nftables();
     state->ufw = host_has_line("/etc/ufw/ufw.conf", "ENABLED=yes");
     state->firewalld = access("/run/firewalld", F_OK) == 0 ||

@@ -9,6 +9,7 @@ struct host_state {
     bool net_admin;        /* CAP_NET_ADMIN */
     bool net_raw;          /* CAP_NET_RAW */
     bool wireguard_module; /* the kernel has WireGuard */
+    bool vxlan;            /* ... VXLAN, in use or built in */
     bool nftables;         /* the kernel answers nftables' netlink */
     bool ufw;              /* is switched on */
     bool firewalld;        /* runs */

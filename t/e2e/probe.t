@@ -54,9 +54,23 @@ subtest 'doctor' => sub {
     is $status, 0, 'nothing fails' or diag $said;
     like $said, qr/^ok    control    connected$/m, 'a line';
     my %level = map { $_->{name} => $_->{level} } @{ $ada->json('doctor')->{checks} };
-    is_deeply [ sort keys %level ], [ qw(clock control dns firewall login mtu names networks ports
+    is_deeply [ sort keys %level ], [ qw(clock control dns firewall lan login mtu names networks ports
         rights server wireguard) ], 'all is looked at';
     is $level{clock}, 'ok', 'the clock is the server\'s';
+
+    my $firewall = sub {
+        my ($row) = grep { $_->{name} eq 'firewall' } @{ $ada->json('doctor')->{checks} };
+        return "$row->{level}: $row->{text}; " . ($row->{fix} // '');
+    };
+    like $firewall->(), qr/^ok: .*no other firewall/, 'no other firewall';
+    $ada->host->must('nft', 'table inet own { chain in { type filter hook input priority 50;'
+        . ' policy drop; ct state established,related accept; }; }');
+    like $firewall->(), qr/^warn: .*chain inet own in drops.*; nft insert rule inet own in iifname "gc-/,
+        'one that drops is named, and what to do';
+    my ($fix) = $firewall->() =~ /; (nft insert .*); and/;
+    $ada->host->must('sh', '-c', $fix);
+    like $firewall->(), qr/^ok: inet own in drops what it does not know; it knows/, 'which helps';
+    $ada->host->must('nft', 'delete table inet own');
 
     my $eve = GoConnect::Device->new($w->lab, 'eve');
     ($status, $said) = $eve->cli('doctor');
