@@ -107,9 +107,9 @@ function card(network) {
   const titles = ["Peer", "Address", "Path", "Round trip", "Loss", "Endpoint"].map((text, n) =>
     el("th", { scope: "col", className: n === 3 || n === 4 ? "number" : "" }, text));
   const table = el("div", { className: "scroll", tabIndex: 0, hidden: true },
-    el("table", {}, el("caption"), el("thead", {}, el("tr", {}, ...titles)), body));
+    el("table", {}, el("caption", { id: `${id}-peers` }), el("thead", {}, el("tr", {}, ...titles)), body));
   table.setAttribute("role", "region");
-  table.setAttribute("aria-labelledby", name.id);
+  table.setAttribute("aria-labelledby", `${name.id} ${id}-peers`);
   const section = el("section", {}, el("div", { className: "head" }, name, label), where, error, table);
   section.setAttribute("aria-labelledby", name.id);
   const made = { section, input, name, where, error, table, body, network };
