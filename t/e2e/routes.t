@@ -96,6 +96,30 @@ subtest 'conflicts' => sub {
     ok reached(), 'what was accepted stands';
 };
 
+subtest 'what goconnectd is not to be asked' => sub {
+    my $id = $ada->network->{network_id};
+    my $code = sub {
+        my ($request) = @_;
+        my $said = $ada->host->must({ input => "$request\n" }, 'socat', '-t5', '-', 'UNIX:/run/goconnect/goconnectd.sock');
+        return $said =~ /"code": ?"(\w+)"/ ? $1 : $said;
+    };
+    for my $case (
+        [ qq({"command": "routes"}), 'unknown_network' ],
+        [ qq({"command": "route", "network_id": "$id"}), 'bad_request' ],
+        [ qq({"command": "route", "network_id": "$id", "action": 5, "prefix": []}), 'bad_request' ],
+        [ qq({"command": "route", "network_id": "$id", "action": "accept"}), 'usage' ],
+        [ qq({"command": "route", "network_id": "$id", "action": "accept", "prefix": "::/0"}), 'usage' ],
+        [ qq({"command": "route", "network_id": "$id", "action": "offer", "prefix": "10.1.2.3/8"}), 'usage' ],
+        [ qq({"command": "route", "network_id": "$id", "action": "offer", "prefix": "192.168.5.0"}), 'usage' ],
+        [ qq({"command": "exit"}), 'unknown_network' ],
+        [ qq({"command": "exit", "action": "use", "network_id": "x"}), 'unknown_network' ],
+        [ qq({"command": "exit", "action": "x", "network_id": "$id"}), 'bad_request' ],
+        [ qq({"command": "exit", "action": "use", "network_id": "$id", "peer_id": 5}), 'usage' ],
+    ) {
+        is $code->($case->[0]), $case->[1], $case->[0] =~ s/\Q$id\E/ID/r;
+    }
+};
+
 subtest 'two offer it' => sub {
     ok $west->json('route', 'offer', 'lan', $subnet)->{offered}, 'west too';
     $ada->json('route', 'approve', 'lan', 'west', $subnet, '--insecure');

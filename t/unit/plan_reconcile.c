@@ -231,6 +231,10 @@ sim_apply(struct sim *sim, const struct operation *operation, bool fresh)
             now->listen_port = operation->device.listen_port;
         }
 
+        if (operation->device.set_mark) {
+            now->mark = operation->device.mark;
+        }
+
         break;
 
     case OPERATION_PEERS:
@@ -412,6 +416,7 @@ check(struct sim *sim, struct desired *const *desired, size_t count)
         cr_assert(have->up);
         cr_assert_eq(have->mtu, want->mtu);
         cr_assert_eq(have->listen_port, want->listen_port);
+        cr_assert_eq(have->mark, want->mark);
         cr_assert_eq(key_compare(&have->public_key, &want->public_key), 0);
         same_prefixes(have->addresses, have->address_count, want->addresses,
                       want->address_count);
@@ -565,6 +570,7 @@ meddle(struct sim *sim, struct actual_interface *link)
 
     case 6:
         link->listen_port = 1;
+        link->mark ^= 7;
         link->public_key.bytes[7] ^= 1;
         break;
 
@@ -595,6 +601,7 @@ wishes(struct sim *sim, struct desired **desired)
             desired[count++] =
                 wish(n, sim_random(sim, 20), 1 + sim_random(sim, 12),
                      (uint16_t) (51820 + sim_random(sim, 3)));
+            desired[count - 1]->mark = sim_random(sim, 2) * 0x6763;
         }
     }
 
@@ -879,6 +886,9 @@ Test(reconcile, operations_say_what_they_are)
     operation.device.listen_port = 51820;
     cr_expect_str_eq(operation_describe(&operation, text, sizeof(text)),
                      "gc-lan: device key port 51820");
+    operation.device.set_mark = true;
+    cr_expect_str_eq(operation_describe(&operation, text, sizeof(text)),
+                     "gc-lan: device key mark port 51820");
 
     memset(changes, 0, sizeof(changes));
     changes[0].flags = PEER_REMOVE;

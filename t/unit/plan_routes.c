@@ -372,3 +372,22 @@ Test(routes, an_idle_subnet_sends_nothing)
     cr_assert_geq(world_look(&world, 52000 + 2 * ROUTES_AGAIN_MS), 2);
     world_close(&world);
 }
+
+
+Test(routes, an_exit_carries_all_of_a_family)
+{
+    struct key key = fixture_key(2), nobody = fixture_key(77);
+    struct world world;
+
+    world_open(&world, SUBNET, false);
+    world_wish(&world);
+    cr_assert_eq(desired_allow_all(world.desired, &nobody, true, true), 0);
+    cr_assert_str_eq(world_carriers(&world, "0.0.0.0/0"), "");
+    cr_assert_eq(desired_allow_all(world.desired, &key, true, false), 0);
+    cr_assert_str_eq(world_carriers(&world, "0.0.0.0/0"), "2");
+    cr_assert_str_eq(world_carriers(&world, "::/0"), "");
+    cr_assert_eq(desired_allow_all(world.desired, &key, false, true), 0);
+    cr_assert_str_eq(world_carriers(&world, "::/0"), "2");
+    cr_assert_eq(world.desired->route_count, 2); /* by no route of ours */
+    world_close(&world);
+}
