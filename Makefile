@@ -21,7 +21,7 @@ ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(HARDEN) $(SAN_FLAGS) $(WARN) -MMD -MP \
 ALL_LDFLAGS = $(LDFLAGS) $(SAN_FLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 
 AGENT_PKGS := libwebsockets jansson libnl-3.0 libnl-route-3.0 libnl-genl-3.0 \
-              libmnl libnftables libcrypto libqrencode
+              libmnl libnftables libcrypto libqrencode miniupnpc
 # Library headers are system headers: warnings are for our own files.
 PKG_CFLAGS  = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(AGENT_PKGS)))
 AGENT_LIBS  = $(shell pkg-config --libs $(AGENT_PKGS)) -lpthread

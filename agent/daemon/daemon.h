@@ -6,6 +6,7 @@
 #include "base/loop.h"
 #include "link/http.h"
 #include "link/socket.h"
+#include "link/upnp.h"
 #include "os/backend.h"
 #include "os/keys.h"
 #include "os/local_addresses.h"
@@ -80,6 +81,9 @@ struct member_mapping {
     int on;
     struct port_mapping port;
     struct endpoint told; /* what others were told of */
+    upnp_port_t upnp;
+    uint64_t upnp_until; /* loop_now(): it is open; 0: it is not */
+    uint64_t upnp_next;  /* to ask */
 };
 
 struct firewall_route;

@@ -1,4 +1,4 @@
-#include "daemon/mapper.h"
+#include "daemon/mapper_parts.h"
 
 #include "base/log.h"
 #include "core/gc_siphash.h"
@@ -14,17 +14,7 @@
 
 #define MAPPER_BURST 32 /* datagrams taken at once */
 
-struct mapper {
-    daemon_t *daemon;
-    loop_fd_t io; /* fd is -1: there is no gateway, or we need none */
-    loop_timer_t timer;
-    struct address gateway;
-    struct address inner;
-};
-
-
 static void mapper_event(void *arg, uint32_t events);
-static void mapper_tick(void *arg);
 
 
 struct mapper *
@@ -75,6 +65,10 @@ mapper_stop(member_t *member)
         }
     }
 
+    if (member->mapping.on && mapper != NULL) {
+        mapper_upnp_stop(mapper, member);
+    }
+
     member->mapping.on = 0;
     memset(&member->mapping.told, 0, sizeof(member->mapping.told));
 }
@@ -87,6 +81,10 @@ mapper_destroy(struct mapper *mapper)
         return;
     }
 
+    if (mapper->work != NULL) {
+        work_cancel(mapper->work);
+    }
+
     loop_timer_cancel(&mapper->timer);
     mapper_close(mapper);
     free(mapper);
@@ -96,9 +94,18 @@ mapper_destroy(struct mapper *mapper)
 const struct endpoint *
 mapper_endpoint(const member_t *member)
 {
-    return member->mapping.on ? port_mapping_endpoint(&member->mapping.port,
-                                                      (uint64_t) loop_now())
-                              : NULL;
+    uint64_t now = (uint64_t) loop_now();
+    const struct endpoint *endpoint;
+
+    if (!member->mapping.on) {
+        return NULL;
+    }
+
+    endpoint = port_mapping_endpoint(&member->mapping.port, now);
+
+    return endpoint == NULL && member->mapping.upnp_until > now
+               ? &member->mapping.upnp.outer
+               : endpoint;
 }
 
 
@@ -133,8 +140,7 @@ mapper_tell(member_t *member)
 }
 
 
-/* Sends what is due, and comes back when something else is. */
-static void
+void
 mapper_tick(void *arg)
 {
     uint8_t data[PCP_REQUEST_MAX];
@@ -155,9 +161,11 @@ mapper_tick(void *arg)
             (void) send(mapper->io.fd, data, size, MSG_DONTWAIT);
         }
 
-        mapper_tell(member);
+        deadline = mapper_upnp_tick(mapper, member, now);
+        next = deadline < next ? deadline : next;
         deadline = port_mapping_deadline(&member->mapping.port);
         next = deadline < next ? deadline : next;
+        mapper_tell(member);
     }
 
     if (next != UINT64_MAX) {
@@ -263,7 +271,8 @@ mapper_move(struct mapper *mapper)
 
     for (member = mapper->daemon->members; member != NULL;
          member = member->next) {
-        member->mapping.on = 0;
+        member->mapping.upnp_until = 0;
+        mapper_stop(member);
     }
 
     if (gateway->family == ADDRESS_NONE) {
@@ -343,24 +352,40 @@ mapper_sync(struct mapper *mapper)
 }
 
 
+/* Why nothing is open; NULL: nothing is wrong, or it is not known yet. */
+static const char *
+mapper_problem(const member_t *member)
+{
+    const struct member_mapping *mapping = &member->mapping;
+
+    if (!mapping->on || (mapping->port.state != PORT_MAPPING_SILENT &&
+                         mapping->port.state != PORT_MAPPING_REFUSED)) {
+        return NULL;
+    }
+
+    if (mapping->port.state == PORT_MAPPING_REFUSED) {
+        return pcp_result_text(mapping->port.result);
+    }
+
+    return mapping->upnp.problem[0] != '\0' ? mapping->upnp.problem : NULL;
+}
+
+
 json_t *
 mapper_describe(const member_t *member)
 {
     char text[ADDRESS_TEXT];
     const struct endpoint *endpoint = mapper_endpoint(member);
-    const struct port_mapping *port = &member->mapping.port;
+    const struct member_mapping *mapping = &member->mapping;
 
-    if (endpoint != NULL) {
-        return json_pack("{s:s, s:s, s:n}", "protocol",
-                         port->kind == PCP_MAP ? "pcp" : "nat-pmp", "endpoint",
-                         endpoint_format(endpoint, text), "error");
+    if (endpoint == NULL) {
+        return json_pack("{s:n, s:n, s:s?}", "protocol", "endpoint", "error",
+                         mapper_problem(member));
     }
 
-    return json_pack("{s:n, s:n, s:s?}", "protocol", "endpoint", "error",
-                     !member->mapping.on ? NULL
-                     : port->state == PORT_MAPPING_REFUSED
-                         ? pcp_result_text(port->result)
-                     : port->state == PORT_MAPPING_SILENT
-                         ? "the router speaks neither PCP nor NAT-PMP"
-                         : NULL);
+    return json_pack("{s:s, s:s, s:n}", "protocol",
+                     endpoint == &mapping->upnp.outer ? "upnp"
+                     : mapping->port.kind == PCP_MAP  ? "pcp"
+                                                      : "nat-pmp",
+                     "endpoint", endpoint_format(endpoint, text), "error");
 }

@@ -5,7 +5,7 @@
 
 /*
  * The ports of our networks opened at this machine's router, where it has a
- * private address: PCP or NAT-PMP, spoken with the default gateway.
+ * private address: PCP or NAT-PMP, spoken with the default gateway, or UPnP.
  */
 
 struct mapper;

@@ -2,44 +2,28 @@
 
 #include "link/resolve.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include "link/work.h"
 
-/* Shared by the loop's side and the thread; the last one frees it. */
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 typedef struct {
-    atomic_int holders;
-    int event; /* eventfd: the thread has finished */
     char host[256];
     resolve_result_t result;
-} resolve_job_t;
+} resolve_data_t;
 
 struct resolve {
-    loop_t *loop;
-    loop_fd_t io;
-    loop_timer_t deadline;
-    resolve_job_t *job;
+    work_t *work;
+    char host[256];
     void (*done)(void *arg, const resolve_result_t *result);
     void *arg;
 };
 
-static atomic_int resolve_threads;
+static void resolve_run(void *data);
 
-
-static void
-resolve_job_release(resolve_job_t *job)
-{
-    if (atomic_fetch_sub(&job->holders, 1) == 1) {
-        close(job->event);
-        free(job);
-    }
-}
+static const work_kind_t resolve_kind = {sizeof(resolve_data_t), resolve_run};
 
 
 static void
@@ -58,12 +42,11 @@ resolve_collect(resolve_result_t *result, const struct addrinfo *list)
 }
 
 
-static void *
-resolve_thread(void *data)
+static void
+resolve_run(void *data)
 {
     int rc;
-    uint64_t one = 1;
-    resolve_job_t *job = data;
+    resolve_data_t *job = data;
     struct addrinfo *list = NULL;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 
@@ -79,94 +62,37 @@ resolve_thread(void *data)
                 "cannot find the address of %.200s: %s", job->host,
                 rc != 0 ? gai_strerror(rc) : "it has none");
     }
-
-    if (write(job->event, &one, sizeof(one)) == -1) {
-        /* the deadline on the other side ends it */
-    }
-
-    atomic_fetch_sub(&resolve_threads, 1);
-    resolve_job_release(job);
-    return NULL;
-}
-
-
-static void
-resolve_end(resolve_t *resolve)
-{
-    loop_timer_cancel(&resolve->deadline);
-    loop_fd_remove(resolve->loop, &resolve->io);
-    resolve_job_release(resolve->job);
-    free(resolve);
 }
 
 
 void
 resolve_cancel(resolve_t *resolve)
 {
-    resolve_end(resolve);
+    work_cancel(resolve->work);
+    free(resolve);
 }
 
 
 static void
-resolve_finished(void *arg, uint32_t events)
-{
-    resolve_t *resolve = arg;
-    resolve_result_t result = resolve->job->result;
-    void (*done)(void *, const resolve_result_t *) = resolve->done;
-    void *done_arg = resolve->arg;
-
-    (void) events;
-
-    resolve_end(resolve);
-    done(done_arg, &result);
-}
-
-
-static void
-resolve_expired(void *arg)
+resolve_done(void *arg, const void *data)
 {
     resolve_t *resolve = arg;
     resolve_result_t result;
     void (*done)(void *, const resolve_result_t *) = resolve->done;
     void *done_arg = resolve->arg;
 
-    memset(&result, 0, sizeof(result));
-    err_set(&result.err, "dns",
-            "cannot find the address of %.200s: no answer within %d s",
-            resolve->job->host, RESOLVE_TIMEOUT_MS / 1000);
+    if (data != NULL) {
+        result = ((const resolve_data_t *) data)->result;
 
-    resolve_end(resolve);
+    } else {
+        memset(&result, 0, sizeof(result));
+        err_set(&result.err, "dns",
+                "cannot find the address of %.200s: no answer within %d s",
+                resolve->host, RESOLVE_TIMEOUT_MS / 1000);
+    }
+
+    free(resolve);
     done(done_arg, &result);
-}
-
-
-static int
-resolve_spawn(resolve_job_t *job)
-{
-    int rc;
-    pthread_t thread;
-    pthread_attr_t attr;
-
-    if (atomic_fetch_add(&resolve_threads, 1) >= RESOLVE_THREADS) {
-        atomic_fetch_sub(&resolve_threads, 1);
-        return -1;
-    }
-
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, 256 * 1024);
-
-    atomic_fetch_add(&job->holders, 1);
-    rc = pthread_create(&thread, &attr, resolve_thread, job);
-    pthread_attr_destroy(&attr);
-
-    if (rc != 0) {
-        atomic_fetch_sub(&job->holders, 1);
-        atomic_fetch_sub(&resolve_threads, 1);
-        return -1;
-    }
-
-    return 0;
 }
 
 
@@ -175,43 +101,27 @@ resolve_start(loop_t *loop, const char *host,
               void (*done)(void *arg, const resolve_result_t *), void *arg,
               err_t *err)
 {
+    err_t why;
+    resolve_data_t data;
     resolve_t *resolve = calloc(1, sizeof(*resolve));
-    resolve_job_t *job = calloc(1, sizeof(*job));
 
-    if (resolve == NULL || job == NULL) {
-        free(resolve);
-        free(job);
+    if (resolve == NULL) {
         err_set(err, "no_memory", "out of memory");
         return NULL;
     }
 
-    atomic_init(&job->holders, 1);
-    snprintf(job->host, sizeof(job->host), "%s", host);
-    job->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-    resolve->loop = loop;
-    resolve->job = job;
+    memset(&data, 0, sizeof(data));
+    snprintf(data.host, sizeof(data.host), "%s", host);
+    memcpy(resolve->host, data.host, sizeof(resolve->host));
     resolve->done = done;
     resolve->arg = arg;
-    resolve->io.fd = job->event;
-    resolve->io.fn = resolve_finished;
-    resolve->io.arg = resolve;
-    resolve->deadline.fn = resolve_expired;
-    resolve->deadline.arg = resolve;
+    resolve->work = work_start(loop, &resolve_kind, &data, RESOLVE_TIMEOUT_MS,
+                               resolve_done, resolve, err);
 
-    if (job->event == -1 || loop_fd_add(loop, &resolve->io, EPOLLIN) == -1) {
-        err_errno(err, "dns", "cannot look names up");
-        resolve_job_release(job);
+    if (resolve->work == NULL) {
+        memcpy(&why, err, sizeof(why));
+        err_set(err, "dns", "cannot look %.200s up: %.100s", host, why.text);
         free(resolve);
-        return NULL;
-    }
-
-    loop_timer_set(loop, &resolve->deadline, RESOLVE_TIMEOUT_MS);
-
-    if (resolve_spawn(job) == -1) {
-        err_set(err, "dns", "cannot look %.200s up: earlier look-ups hang",
-                host);
-        resolve_end(resolve);
         return NULL;
     }
 

@@ -5,12 +5,10 @@
 
 /*
  * Names to addresses without blocking the loop: getaddrinfo() runs on a
- * helper thread. The caller's deadline does not wait for the thread, which
- * ends by itself; at most RESOLVE_THREADS are out at once.
+ * helper thread (link/work.h).
  */
 typedef struct resolve resolve_t;
 
-#define RESOLVE_THREADS 4
 #define RESOLVE_ADDRESSES 8
 #define RESOLVE_ADDRESS_SIZE 48
 #define RESOLVE_TIMEOUT_MS 10000

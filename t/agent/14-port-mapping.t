@@ -37,7 +37,7 @@ sub router {
     my $conf = $lab->dir . '/miniupnpd.conf';
     open my $fh, '>', $conf or die $!;
     print $fh "$_\n" for 'ext_ifname=lan2', 'ext_ip=203.0.114.1', 'listening_ip=lan1', 'port=0', 'http_port=0',
-        'enable_upnp=no', 'secure_mode=yes', 'uuid=00000000-0000-4000-8000-000000000077',
+        'secure_mode=yes', 'uuid=00000000-0000-4000-8000-000000000077',
         'allow 1024-65535 192.168.77.0/24 1024-65535', @lines;
     close $fh;
     $upnpd = $router->start('miniupnpd', 'miniupnpd', '-d', '-f', $conf, '-P', $lab->dir . '/miniupnpd.pid');
@@ -57,7 +57,7 @@ sub told { my @frames = $plane->frames('endpoints'); return @frames ? $frames[-1
 my $conf = $a->host->home . '/goconnectd.conf';
 $a->host->must('sh', '-c', ": > $conf");
 $a->{args} = [ '--insecure', '--config', $conf ];
-router('enable_natpmp=yes');
+router('enable_upnp=no', 'enable_natpmp=yes');
 $a->daemon;
 $a->must('login', $plane->url, @{ $a->login_options });
 my $lan = $plane->network('Lan');
@@ -89,20 +89,27 @@ subtest 'PCP' => sub {
     ok until_true(sub { !grep { /^203/ } @{ told() } }), '... to the server too';
 };
 
-subtest 'a router that has forgotten' => sub {
+subtest 'UPnP' => sub {
+    router('enable_upnp=yes', 'enable_natpmp=no');
     $a->must('up', 'lan');
-    ok until_true(sub { opened() ne '' }), 'open again';
-    router('enable_natpmp=no');
-    $router->must('nft', 'flush', 'chain', 'inet', 'filter', 'prerouting_miniupnpd');
+    ok until_true(sub { mapped() eq "203.0.114.1:$port" }, 60), 'the port is open' or diag explain mapping();
+    is mapping()->{protocol}, 'upnp', '... by UPnP, where nothing better is spoken';
+    is opened(), "$port $port", '... at the router';
     $a->must('down', 'lan');
+    ok until_true(sub { opened() eq '' }, 60), 'down gives it back';
+};
+
+subtest 'a router that speaks none of them' => sub {
+    $router->stop($upnpd);
+    $upnpd = undef;
     $a->must('up', 'lan');
-    ok until_true(sub { (mapping()->{error} // '') =~ /neither PCP nor NAT-PMP/ }), 'one that speaks neither is said';
+    ok until_true(sub { (mapping()->{error} // '') =~ /neither PCP, NAT-PMP nor UPnP/ }, 60), 'is said';
     is mapped(), '', '... and no port promised';
     is $a->network_of('Lan')->{state}, 'up', 'the network is up all the same';
 };
 
 subtest 'port-mapping = no' => sub {
-    router('enable_natpmp=yes');
+    router('enable_upnp=no', 'enable_natpmp=yes');
     $a->must('down', 'lan');
     $a->must('up', 'lan');
     ok until_true(sub { opened() ne '' }), 'open';
@@ -112,4 +119,5 @@ subtest 'port-mapping = no' => sub {
     is_deeply mapping(), { protocol => undef, endpoint => undef, error => undef }, 'and nobody is asked';
 };
 
+$lab->destroy;
 done_testing;
