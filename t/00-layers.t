@@ -215,6 +215,7 @@ subtest 'systemd units' => sub {
 
 for my $cc (qw(gcc clang)) {
     my $b = $cc eq 'gcc' ? ($ENV{GOCONNECT_BUILD} // 'build') : "build/$cc";
+    $b =~ s{^\Q$root\E/}{};    # as make names it elsewhere: what depends on what is by name
     for my $what (qw(module agent unit)) {
         tool("$cc builds $what without a warning", 'make', '--no-print-directory',
             "CC=$cc", "B=$b", $what);
