@@ -2,7 +2,6 @@
 
 #include "os/process.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,16 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/process_record.h"
 #include "os/process_socket.h"
 #include "os/process_spawn.h"
-
-#define PROCESS_FOLDER "wireguard-go"
-#define PROCESS_RECORD ".process"
-#define PROCESS_LOG ".log"
-
-#define PROCESS_BOOT_ID "/proc/sys/kernel/random/boot_id"
-#define PROCESS_NAMES_MAX 1024
-#define PROCESS_LOG_MAX (256 * 1024)
 
 /* After SIGTERM it removes its socket and ends, usually in 10 ms. */
 #define PROCESS_TERM_MS 3000
@@ -35,119 +27,12 @@
 #define PROCESS_LEFTOVER_MS 25L
 
 
-struct process_record {
-    int pid;
-    unsigned long long started; /* clock ticks after boot, proc(5) stat 22 */
-    char boot[40];              /* which boot */
-    bool hidden;                /* its socket is in our own folder */
-};
-
-
 bool
 process_installed(void)
 {
     char path[PATH_MAX];
 
     return process_spawn_find(PROCESS_PROGRAM, path, sizeof(path));
-}
-
-
-/* STATE/wireguard-go/NAME.suffix; false if it does not fit. */
-static bool
-process_path(char *path, size_t size, const char *state_dir, const char *name,
-             const char *suffix)
-{
-    int n;
-
-    n = snprintf(path, size, "%s/" PROCESS_PROGRAM "/%s%s", state_dir, name,
-                 suffix);
-
-    return n > 0 && (size_t) n < size;
-}
-
-
-/* Reads a small file as a string. */
-static bool
-process_read(const char *path, char *text, size_t size)
-{
-    ssize_t n;
-    int fd;
-
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0) {
-        return false;
-    }
-
-    n = read(fd, text, size - 1);
-    (void) close(fd);
-
-    if (n < 0) {
-        return false;
-    }
-
-    text[n] = '\0';
-
-    return true;
-}
-
-
-static void
-process_boot_id(char boot[40])
-{
-    memset(boot, 0, 40);
-
-    if (!process_read(PROCESS_BOOT_ID, boot, 40)) {
-        memcpy(boot, "unknown", sizeof("unknown"));
-    }
-
-    boot[strcspn(boot, "\n")] = '\0';
-}
-
-
-/* When the process started; 0 if there is none. */
-static unsigned long long
-process_started(int pid)
-{
-    unsigned long long started;
-    char path[64], text[1024], *p;
-    int field;
-
-    (void) snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-
-    if (!process_read(path, text, sizeof(text))) {
-        return 0;
-    }
-
-    /* the second field is the name, in brackets, with anything inside */
-    p = strrchr(text, ')');
-
-    for (field = 2; p != NULL && field < 22; field++) {
-        p = strchr(p + 1, ' ');
-    }
-
-    started = 0;
-
-    if (p != NULL) {
-        started = strtoull(p, NULL, 10);
-    }
-
-    return started;
-}
-
-
-/*
- * Whether it has been killed and is not quite gone: its memory is, with the
- * command line, but it may still hold the interface and the socket.
- */
-static bool
-process_dying(int pid)
-{
-    char path[64], text[2];
-
-    (void) snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-
-    return process_read(path, text, sizeof(text)) && text[0] == '\0';
 }
 
 
@@ -185,64 +70,6 @@ process_serves(int pid, const char *name)
     argument += sizeof("-f");
 
     return argument < end && strcmp(argument, name) == 0;
-}
-
-
-static bool
-process_load(const char *state_dir, const char *name,
-             struct process_record *record)
-{
-    char path[PATH_MAX], text[256];
-    int hidden;
-
-    if (!process_path(path, sizeof(path), state_dir, name, PROCESS_RECORD) ||
-        !process_read(path, text, sizeof(text))) {
-        return false;
-    }
-
-    if (sscanf(text, "%d %llu %39s %d", &record->pid, &record->started,
-               record->boot, &hidden) != 4) {
-        /* unreadable: it stands for no process */
-        memset(record, 0, sizeof(*record));
-        return true;
-    }
-
-    record->hidden = hidden != 0;
-
-    return true;
-}
-
-
-/* Written before the program runs, so that none runs without a record. */
-static int
-process_save(const char *state_dir, const char *name,
-             const struct process_record *record, struct error *error)
-{
-    char path[PATH_MAX], next[PATH_MAX], text[256];
-    int fd, n;
-    bool ok;
-
-    if (!process_path(path, sizeof(path), state_dir, name, PROCESS_RECORD) ||
-        !process_path(next, sizeof(next), state_dir, name, ".next")) {
-        return error_set(error, ERROR_TOO_BIG, "the state folder's name");
-    }
-
-    n = snprintf(text, sizeof(text), "%d %llu %s %d\n", record->pid,
-                 record->started, record->boot, record->hidden ? 1 : 0);
-    fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-    if (fd < 0) {
-        return error_set(error, ERROR_SYSTEM, "%s: %s", next, strerror(errno));
-    }
-
-    ok = write(fd, text, (size_t) n) == n && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok;
-
-    if (!ok || rename(next, path) != 0) {
-        return error_set(error, ERROR_SYSTEM, "%s: %s", path, strerror(errno));
-    }
-
-    return 0;
 }
 
 
@@ -524,128 +351,4 @@ process_stop(const char *state_dir, const char *name, struct error *error)
     }
 
     return 0;
-}
-
-
-/* Whether a file of the folder is a record; its name without the suffix. */
-static bool
-process_is_record(const char *file, char name[ACTUAL_NAME_SIZE])
-{
-    size_t length, suffix;
-
-    length = strlen(file);
-    suffix = sizeof(PROCESS_RECORD) - 1;
-
-    if (length <= suffix || length - suffix >= ACTUAL_NAME_SIZE ||
-        strcmp(file + length - suffix, PROCESS_RECORD) != 0) {
-        return false;
-    }
-
-    memset(name, 0, ACTUAL_NAME_SIZE);
-    memcpy(name, file, length - suffix);
-
-    return true;
-}
-
-
-int
-process_list(const char *state_dir, struct process_names *list,
-             struct error *error)
-{
-    char path[PATH_MAX], name[ACTUAL_NAME_SIZE];
-    struct dirent *entry;
-    void *bigger;
-    DIR *folder;
-
-    memset(list, 0, sizeof(*list));
-
-    if (!process_path(path, sizeof(path), state_dir, "", "")) {
-        return error_set(error, ERROR_TOO_BIG, "the state folder's name");
-    }
-
-    folder = opendir(path);
-
-    if (folder == NULL) {
-        return errno == ENOENT ? 0
-                               : error_set(error, ERROR_SYSTEM, "%s: %s", path,
-                                           strerror(errno));
-    }
-
-    while ((entry = readdir(folder)) != NULL) {
-        if (!process_is_record(entry->d_name, name) ||
-            list->count >= PROCESS_NAMES_MAX) {
-            continue;
-        }
-
-        bigger = realloc(list->names, (list->count + 1) * ACTUAL_NAME_SIZE);
-
-        if (bigger == NULL) {
-            (void) closedir(folder);
-            free(list->names);
-            memset(list, 0, sizeof(*list));
-            return error_set(error, ERROR_NO_MEMORY, "out of memory");
-        }
-
-        list->names = bigger;
-        memcpy(list->names[list->count++], name, ACTUAL_NAME_SIZE);
-    }
-
-    (void) closedir(folder);
-
-    return 0;
-}
-
-
-void
-process_complaint(const char *state_dir, const char *name, char *text,
-                  size_t size)
-{
-    char path[PATH_MAX], tail[512], *line;
-    ssize_t n;
-    int fd;
-
-    text[0] = '\0';
-
-    if (!process_path(path, sizeof(path), state_dir, name, PROCESS_LOG)) {
-        return;
-    }
-
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0) {
-        return;
-    }
-
-    (void) lseek(fd, -(off_t) (sizeof(tail) - 1), SEEK_END);
-    n = read(fd, tail, sizeof(tail) - 1);
-    (void) close(fd);
-
-    if (n <= 0) {
-        return;
-    }
-
-    tail[n] = '\0';
-
-    if (tail[n - 1] == '\n') {
-        tail[n - 1] = '\0';
-    }
-
-    line = strrchr(tail, '\n');
-    (void) snprintf(text, size, "%s", line != NULL ? line + 1 : tail);
-}
-
-
-void
-process_trim_log(const char *state_dir, const char *name)
-{
-    char path[PATH_MAX];
-    struct stat info;
-
-    if (process_path(path, sizeof(path), state_dir, name, PROCESS_LOG) &&
-        stat(path, &info) == 0 && info.st_size > PROCESS_LOG_MAX) {
-        /* it appends, so that it goes on at the new end */
-        if (truncate(path, 0) != 0) {
-            return; /* the next look tries again */
-        }
-    }
 }
