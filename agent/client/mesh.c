@@ -149,6 +149,7 @@ mesh_print_network(const json_t *network)
     }
 
     mesh_print_problem(network, "error");
+    mesh_print_problem(network, "overlap");
     mesh_print_problem(network, "gateway_error");
 }
 

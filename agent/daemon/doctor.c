@@ -4,6 +4,7 @@
 #include "daemon/exits.h"
 #include "daemon/naming.h"
 #include "daemon/probe.h"
+#include "daemon/subnets.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
 
@@ -202,6 +203,7 @@ doctor_control(doctor_t *doctor, const char *name)
 static void
 doctor_networks(doctor_t *doctor, const char *name)
 {
+    char overlap[200];
     const member_t *member = doctor->daemon->members;
 
     if (member == NULL) {
@@ -222,6 +224,12 @@ doctor_networks(doctor_t *doctor, const char *name)
             doctor_say(doctor, name, "warn",
                        "ask again in a moment; see goconnect status",
                        "%s is not up yet", member->name);
+
+        } else if (subnets_overlap(member, overlap, sizeof(overlap)) != NULL) {
+            doctor_say(doctor, name, "warn",
+                       "give the network or your router another range",
+                       "%s is up on %s, but %s", member->name,
+                       member->interface, overlap);
 
         } else {
             doctor_say(doctor, name, "ok", NULL, "%s is up on %s", member->name,

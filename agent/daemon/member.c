@@ -12,6 +12,7 @@
 #include "daemon/routes.h"
 #include "daemon/settings.h"
 #include "daemon/probe.h"
+#include "daemon/subnets.h"
 #include "daemon/uplink.h"
 #include "daemon/wire.h"
 #include "daemon/wire_local.h"
@@ -213,6 +214,8 @@ json_t *
 member_describe(member_t *member)
 {
     char ip[ADDRESS_TEXT] = "", ip6[ADDRESS_TEXT] = "", cidr[ADDRESS_TEXT] = "";
+    char overlap[200];
+    const char *overlaps = subnets_overlap(member, overlap, sizeof(overlap));
     const struct netmap *map = member->map;
     json_t *network;
 
@@ -248,6 +251,9 @@ member_describe(member_t *member)
     lan_status(member, network);
 
     if (network != NULL) {
+        json_object_set_new(network, "overlap",
+                            overlaps != NULL ? json_string(overlaps)
+                                             : json_null());
         json_object_set_new(network, "port_mapping", mapper_describe(member));
         json_object_set_new(network, "settings", settings_to_json(member));
         json_object_set_new(network, "rotation",

@@ -48,6 +48,44 @@ subnets_list(daemon_t *daemon)
 }
 
 
+const char *
+subnets_overlap(const member_t *member, char *text, size_t size)
+{
+    char range[ADDRESS_TEXT], here[ADDRESS_TEXT];
+    const struct local_addresses *local;
+    const struct netmap *map = member->map;
+    size_t i;
+    struct prefix subnet;
+
+    if (map == NULL || member->daemon->wire == NULL) {
+        return NULL;
+    }
+
+    local = &member->daemon->wire->local;
+
+    for (i = 0; i < local->count; i++) {
+        subnet = prefix_masked(&local->addresses[i]);
+
+        if (subnet.length == 0 || (!prefix_overlaps(&subnet, &map->cidr) &&
+                                   !prefix_overlaps(&subnet, &map->cidr6))) {
+            continue;
+        }
+
+        snprintf(text, size,
+                 "its range %s overlaps %s, a local network of this device: "
+                 "what is in both is reached in one of them only",
+                 prefix_format(subnet.address.family == ADDRESS_IPV4
+                                   ? &map->cidr
+                                   : &map->cidr6,
+                               range),
+                 prefix_format(&subnet, here));
+        return text;
+    }
+
+    return NULL;
+}
+
+
 static void
 subnets_told(void *arg, const http_answer_t *answer)
 {

@@ -75,4 +75,18 @@ subtest 'two networks that overlap' => sub {
     is network('Other')->{error}, undef, '... without a problem';
 };
 
+subtest 'a local network that overlaps' => sub {
+    my $home = $plane->network('Home', { cidr => '10.88.1.0/24' });
+    $a->must('join', $home->{link});
+    is network('Home')->{overlap}, undef, 'none does';
+    $a->host->must('ip', 'address', 'add', '10.88.200.5/16', 'dev', 'eth0');
+    ok until_true(sub { (network('Home')->{overlap} // '') =~
+        m{\Qits range 10.88.1.0/24 overlaps 10.88.0.0/16, a local\E} }), 'it is said, with both';
+    is network('Home')->{state}, 'up', '... the network stays';
+    like $a->must('status'), qr/problem\s+its range 10\.88\.1\.0/, 'goconnect status says it';
+    like +($a->cli('doctor'))[1], qr{Home is up on gc-home, but its range}, 'so does goconnect doctor';
+    $a->host->must('ip', 'address', 'del', '10.88.200.5/16', 'dev', 'eth0');
+    ok until_true(sub { !defined network('Home')->{overlap} }), 'and it is over when it is gone';
+};
+
 done_testing;
