@@ -317,7 +317,8 @@ process_start(const char *state_dir, const char *name, struct error *error)
 int
 process_stop(const char *state_dir, const char *name, struct error *error)
 {
-    static const char *const suffixes[] = {PROCESS_RECORD, PROCESS_LOG};
+    /* the record last: without it nobody looks for the others */
+    static const char *const suffixes[] = {PROCESS_LOG, PROCESS_RECORD};
     struct process_record record;
     char path[PATH_MAX];
     size_t i;

@@ -70,46 +70,12 @@ subtest 'a second daemon' => sub {
     is_deeply [ $a->dump, wg_text() ], [ $good, $wg ], 'untouched';
 };
 
-my $trace = $a->host->home . '/trace';
-my @calls = qw(rename unlink fsync sendmsg connect write);
-
-# Starts the daemon under strace, with the words that say what to do.
-sub traced {
+# With the daemon that can be told when to die.
+sub faulty {
     $a->stop if $a->{daemon};
-
-    # a traced process cannot look for its leaks
-    local $ENV{ASAN_OPTIONS} = join ':', grep { length } $ENV{ASAN_OPTIONS} // '',
-        'detect_leaks=0';
-    $a->daemon('strace', '-f', '-qq', '-o', $trace, @_);
-    until_true(sub { ($a->cli('status'))[0] == 0 || !$a->host->running($a->{daemon}) }, 10);
-    return;
-}
-
-sub end_traced {
-    $a->host->run('sh', '-c', 'kill -TERM $(pidof goconnectd)');
-    until_true(sub { !$a->host->running($a->{daemon}) }, 10);
-    delete $a->{daemon};
-    return;
-}
-
-sub counts {
-    my %n = map { $_ => 0 } @calls;
-    open my $fh, '<', $trace or die $!;
-    /^\d+ +(\w+)\(/ && $n{$1}++ while <$fh>;
-    return \%n;
-}
-
-# How often each system call is made: before a command, and in it.
-sub count_calls {
-    my @command = @_;
-    traced('-e', 'trace=' . join(',', @calls));
-    until_true(sub { $a->control eq 'connected' });
-    my $before = counts();
-    $a->must(@command);
-    sleep 0.3;
-    my $after = counts();
-    end_traced();
-    return ($before, $after);
+    $a->fault(0);
+    $a->daemon_with_fault->answers;
+    return until_true(sub { $a->control eq 'connected' });
 }
 
 sub joined {
@@ -151,26 +117,22 @@ my %case = (
     } },
 );
 
+# After every single step; between states that are on disk already 11-kill.t
+# has more.
 for my $name (sort keys %case) {
     my $case = $case{$name};
     subtest "kill -9 in $name" => sub {
-        ok $case->{ready}->(), 'ready';
-        my ($before, $after) = count_calls(@{ $case->{command} });
-        for my $call (@calls) {
-            my @at = ($before->{$call} + 1 .. $after->{$call});
-            my $step = $ENV{FULL} || $call =~ /^(?:rename|unlink)$/ ? 1 : int(@at / 2) + 1;
-            for my $n (grep { ($_ - $before->{$call}) % $step == 0 } @at) {
-                $a->daemon if !$a->{daemon};
-                $case->{ready}->() or fail('not ready');
-                traced('-e', "trace=$call", '-e', "inject=$call:signal=KILL:when=$n");
-                $a->cli(@{ $case->{command} });
-                if (!until_true(sub { !$a->host->running($a->{daemon}) }, 1)) {
-                    end_traced();
-                }
-                delete $a->{daemon};
-                $a->daemon;
-                $case->{check}->("$call $n of $before->{$call}..$after->{$call}");
-            }
+        for (my $step = 1 ;; $step++) {
+            faulty();
+            $case->{ready}->() or fail('not ready');
+            $a->fault($step);
+            $a->cli(@{ $case->{command} });
+            my $after = $a->died_after;
+            $a->stop('KILL');
+            $a->daemon;
+            $case->{check}->(defined $after ? "after step $step ($after)" : 'alive');
+            cmp_ok $step, '>', 5, 'every step' if !defined $after;
+            last if !defined $after;
         }
     };
 }

@@ -65,12 +65,47 @@ sub daemon {
     $self->{daemon} = $self->{host}->start('goconnectd', @before, "$BUILD/goconnectd",
         '--backend', 'userspace', '--log-level', 'debug', @{ $self->{args} });
     return $self if @before;
+    return $self->answers;
+}
+
+# Waits until goconnectd answers.
+sub answers {
+    my ($self) = @_;
     my $up = until_true(sub {
         croak 'goconnectd ended: ' . $self->log if !$self->{host}->running($self->{daemon});
         ($self->cli('status'))[0] == 0;
     });
     croak 'goconnectd does not answer: ' . $self->log if !$up;
     return $self;
+}
+
+# Starts goconnectd under build/drivers/fault.so and does not wait: fault() says
+# after which step it dies.
+sub daemon_with_fault {
+    my ($self) = @_;
+    local $ENV{ASAN_OPTIONS} = join ':', grep { length } $ENV{ASAN_OPTIONS} // '',
+        'verify_asan_link_order=0';
+    $self->fault(0) if !-e $self->_fault;
+    return $self->daemon('env', "LD_PRELOAD=$BUILD/drivers/fault.so", 'GOCONNECT_FAULT=' . $self->_fault);
+}
+
+sub _fault { $_[0]{host}->home . '/fault' }
+
+# Dies after so many steps from now on; 0: never. A running daemon is told too.
+sub fault {
+    my ($self, $step) = @_;
+    open my $fh, -e $self->_fault ? '+<' : '+>', $self->_fault or croak $!;
+    syswrite $fh, pack('L L a56', $step, 0, '');
+    return;
+}
+
+# What the daemon died after; undef if it was not for us to say.
+sub died_after {
+    my ($self) = @_;
+    open my $fh, '<', $self->_fault or croak $!;
+    sysread $fh, my $bytes, 64;
+    my (undef, undef, $last) = unpack 'L L Z56', $bytes;
+    return length $last ? $last : undef;
 }
 
 sub stop { $_[0]{host}->stop(delete $_[0]{daemon}, $_[1]) }
@@ -132,6 +167,28 @@ sub dump {
     $text =~ s/^fe80::.*\n//mg;
     $text =~ s/^(?:multicast|ff00).*\n//mg;
     $text =~ s/^\d+: //mg;
+    return $text;
+}
+
+# All of it: links, addresses, routes, rules, nftables, WireGuard, processes
+# and files, without what is other every time.
+sub full_dump {
+    my ($self) = @_;
+    my $text = $self->{host}->must('sh', '-c', <<'SH');
+{
+    ip -d -o link; ip -o address; ip route show table all; ip -6 route show table all
+    ip rule; ip -6 rule; ip neigh show nud permanent; ip -6 neigh show nud permanent
+    bridge fdb show | grep dst
+    wg show all dump | sed 's/[0-9]*\t[0-9]*\t[0-9]*\t\([a-z0-9]*\)$/\1/'
+} | sed 's/^[0-9]*: //' | sort
+nft list ruleset
+ps -eo args | grep '[w]ireguard-go.*gc-' | grep -v defunct | sort
+find /run/goconnect* /run/wireguard /var/lib/goconnect ! -type d | sort
+for f in $(find /run/goconnect* /var/lib/goconnect/n* -type f | sort); do echo; echo "$f:"; cat $f; done
+grep . /proc/sys/net/ipv?/conf/*/forwarding
+SH
+    $text =~ s/^.*\bfe80::(?!.*lladdr).*\n//mg;
+    $text =~ s/^.*multicast ff00::.*\n//mg;
     return $text;
 }
 

@@ -204,7 +204,8 @@ sub ctl_network {
     my $network = $m->{networks}{$id} = { id => $id, tenant_id => uuid('tenant'), name => $b->{name},
         slug => lc $b->{name}, description => undef, cidr => $b->{cidr} // "10.77.$n.0/24",
         cidr6 => $b->{cidr6}, domain => $b->{domain}, visibility => 'private', join_policy => $b->{policy} // 'invite',
-        required_role => 'member', mode => 'l3', settings => {}, joined => false, role => undef,
+        required_role => 'member', mode => $b->{mode} // 'l3', settings => $b->{settings} // {},
+        rules => $b->{rules} // [], joined => false, role => undef,
         created_at => '2026-01-01T00:00:00Z', updated_at => '2026-01-01T00:00:00Z',
         seq => 1, version => 1, peers => {}, events => [], next => $b->{next} // 2, prefix => "10.77.$n",
         code => $b->{code} // substr(uc(sha1_hex($id)) =~ tr/ILOU/1101/r, 0, 10), messages => [] };
@@ -215,9 +216,11 @@ sub ctl_network {
 sub peer_object {
     my ($network, $p) = @_;
     my $id = $p->{id} // uuid("peer $network->{id} " . ++$m->{serial});
+    my $host = $network->{next}++ % 250;
+    my $ip6 = defined $network->{cidr6} ? $network->{cidr6} =~ s{/\d+$}{$host}r : undef;
     return { id => $id, device_id => uuid("device of $id"), user_id => uuid('other'),
         username => 'other', role => 'member', name => "p$m->{serial}",
-        ip_address => "$network->{prefix}." . ($network->{next}++ % 250), ip6_address => undef,
+        ip_address => "$network->{prefix}.$host", ip6_address => $ip6,
         public_key => undef, next_public_key => undef, endpoint => undef, endpoints => [],
         home_relay => undef, gateway => false, via => undef, tags => [], routes => [], %$p, id => $id };
 }
@@ -419,7 +422,7 @@ sub netmap {
         if ($part == 0) {
             $data{network} = { map { $_ => $network->{$_} } qw(id tenant_id name slug description
                 cidr cidr6 visibility join_policy required_role mode settings) };
-            $data{relays} = []; $data{rules} = [];
+            $data{relays} = []; $data{rules} = $network->{rules};
             $data{dns} = { domain => $network->{domain} // "$network->{slug}.friends.gc" };
         }
         out($s, { type => 'netmap', topic => "network:$network->{id}", seq => $seq, data => \%data });
