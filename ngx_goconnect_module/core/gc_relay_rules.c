@@ -116,14 +116,15 @@ gc_relay_partner(gc_relay_t *relay, uint32_t peer, uint32_t partner)
 }
 
 
-/* Pays for so many candidates: 50,000/s of a sender, 500,000/s of all. */
+/* Pays for so many candidates: 50,000/s of a sender, 250,000/s of all: a fifth
+ * of a core. */
 static int
 gc_relay_search_pay(gc_relay_t *relay, gc_relay_peer_t *own, uint64_t now,
                     uint64_t candidates)
 {
     return gc_relay_pace(&own->search_pace, now, candidates * 20,
                          GC_RELAY_SECOND) &&
-           gc_relay_pace(gc_relay_search_pace(relay), now, candidates * 2,
+           gc_relay_pace(gc_relay_search_pace(relay), now, candidates * 4,
                          GC_RELAY_SECOND / 4);
 }
 
