@@ -18,6 +18,7 @@
 
 /* Owned by whoever started it until done or cancelled. */
 struct http {
+    link_owner_t owner; /* first */
     loop_t *loop;
     dial_t dial;
     struct lws *wsi; /* libwebsockets'; NULL: none now */
@@ -441,10 +442,12 @@ http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 {
     http_t *http = lws_get_opaque_user_data(wsi);
 
-    (void) user;
-
     if (http == NULL) {
         return 0;
+    }
+
+    if (http->owner.callback != http_callback) {
+        return http->owner.callback(wsi, reason, user, in, len);
     }
 
     switch ((int) reason) {
@@ -529,6 +532,7 @@ http_start(loop_t *loop, dial_server_t *server, const http_request_t *request,
         return NULL;
     }
 
+    http->owner.callback = http_callback;
     http->loop = loop;
     http->done = done;
     http->arg = arg;

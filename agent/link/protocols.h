@@ -10,6 +10,14 @@
 #define LINK_PROTOCOL_SOCKET "goconnect-socket"
 
 /* For loop_create(): HTTP requests and WebSockets. */
+/*
+ * Begins what a connection belongs to. One that fails at once, as without a
+ * route, is told by the first protocol's callback, whichever it is for.
+ */
+typedef struct {
+    lws_callback_function *callback;
+} link_owner_t;
+
 extern const struct lws_protocols link_protocols[];
 
 int http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,

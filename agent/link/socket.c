@@ -20,6 +20,7 @@ struct socket_out {
 
 /* Freed after closed was called, or by socket_close(). */
 struct socket_link {
+    link_owner_t owner; /* first */
     loop_t *loop;
     dial_t dial;
     struct lws *wsi;
@@ -442,6 +443,7 @@ socket_open(loop_t *loop, dial_server_t *server, const char *path,
         return NULL;
     }
 
+    socket->owner.callback = socket_callback;
     socket->loop = loop;
     socket->calls = calls;
     socket->arg = arg;

@@ -101,39 +101,6 @@ sub by_hand {
     return;
 }
 
-# What wg(8) can change by hand where the kernel does it.
-sub by_wg {
-    my ($self) = @_;
-    my ($ada, $bob) = @{ $self->{device} };
-    my $host = $ada->host;
-    my $if = $ada->network('Red')->{interface};
-    my $to = at($bob, 'red');
-    my $show = sub { $host->must('wg', 'show', $if, @_) };
-    my ($key) = map { $_->{public_key} } $ada->peers('red')->{ $bob->name };
-    my ($port, $own) = ($show->('listen-port'), $show->('public-key'));
-    my $ours = sub { ($show->('allowed-ips') =~ /^\Q$key\E\t(.*)$/m)[0] // '' };
-    my $allowed = $ours->();
-    like $allowed, qr/\Q$to\E\/32/, 'bob\'s address is bob\'s';
-
-    my @try = ([ 'bob is removed', 'peer', $key, 'remove' ],
-        [ 'bob has other allowed ips', 'peer', $key, 'allowed-ips', '10.77.0.0/16' ],
-        [ 'another listen port', 'listen-port', $port == 51999 ? 51998 : 51999 ]);
-    for my $try (@try) {
-        my ($said, @set) = @$try;
-        $host->must('wg', 'set', $if, @set);
-        ok defined $ada->await(sub { $ours->() eq $allowed && $show->('listen-port') eq $port }, 120),
-            "$said: mended";
-    }
-
-    my $stranger = 'A' x 42 . 'E=';
-    $host->must('wg', 'set', $if, 'peer', $stranger, 'allowed-ips', '10.40.0.200/32');
-    ok defined $ada->await(sub { $show->('peers') !~ /\Q$stranger\E/ }, 120), 'a stranger goes';
-    $host->must('sh', '-c', "wg genkey | wg set $if private-key /dev/stdin");
-    ok defined $ada->await(sub { $show->('public-key') eq $own }, 120), 'another key: its own again';
-    ok defined $host->reaches($to, 60), 'ada reaches bob';
-    return;
-}
-
 sub leaving {
     my ($self) = @_;
     my ($ada, undef, $cyd) = @{ $self->{device} };
@@ -150,8 +117,8 @@ sub reboot {
     my ($ada, $bob) = @{ $self->{device} };
     $self->{w}->server->kill_all;
     $ada->kill_daemon;
-    $ada->host->must('sh', '-c', 'kill -9 $(pidof wireguard-go) || true; '
-        . 'for i in /sys/class/net/gc-*; do ip link del "${i##*/}" 2>/dev/null; done; true');
+    $ada->host->must('sh', '-c', 'kill -9 $(pidof wireguard-go) || true');
+    $ada->host->run('ip', 'link', 'del', $_) for $ada->interfaces;
     ok defined $ada->await(sub { !$ada->interfaces }, 60), 'nothing is left';
     $ada->start_daemon;
     ok defined $ada->host->reaches(at($bob, $_), 60), "$_ is there without a server" for @NAME;

@@ -51,7 +51,7 @@ sub carried {
     ok defined $took, $said;
     diag sprintf '%s: %.2f s', $said, $took if defined $took;
     like $bob->peers->{ $ada->name }{endpoint}, qr/^(?:\Q$at\E:|\[2001:db8:)/, 'where ada is now';
-    ok connected($ada), 'the control connection is back';
+    ok connected($ada), 'the control connection is back' or diag $ada->log_tail;
     ok defined $ada->await(sub {
         grep { /^\Q$at\E:/ } @{ $w->peers($self->{network})->{ $ada->name }{endpoints} } }, 60),
         'and the server knows the new address';
