@@ -43,8 +43,8 @@ sub begin {
     my $server = GoConnect::Server->start(workers => $opt{workers} // 1,
         address => $GoConnect::Lab::SERVER, $IN_VM ? (allow => $SLOW) : ());
     my $self = bless { lab => $lab, server => $server, device => [], users => 0 }, $class;
-    my $owner = patiently(sub { $server->register('owner' . $self->_number) });
-    $self->{as} = [ token => $owner->{token} ];
+    $self->{owner} = patiently(sub { $server->register('owner' . $self->_number) });
+    $self->{since} = time;
     $self->{tenant} = $self->must(201, POST => '/v1/tenants', { name => 'Friends' });
     return $self;
 }
@@ -52,12 +52,23 @@ sub begin {
 sub lab { $_[0]{lab} }
 sub server { $_[0]{server} }
 
+# The owner's token, another one before it ends after a quarter of an hour.
+sub _as {
+    my ($self) = @_;
+    if (time - $self->{since} > 600) {
+        $self->{owner} = patiently(sub { $self->{server}->login($self->{owner}{name}) });
+        $self->{since} = time;
+    }
+    return (token => $self->{owner}{token});
+}
+
 sub _number { my $n = $_[0]{users}++; return $n || '' }
 
 # The owner's call that must have this status; returns the JSON.
 sub must {
     my ($self, $status, $method, $path, $body) = @_;
-    return patiently(sub { $self->{server}->must($status, $method => $path, $body, @{ $self->{as} }) // 1 });
+    my @as = $self->_as;
+    return patiently(sub { $self->{server}->must($status, $method => $path, $body, @as) // 1 });
 }
 
 # A registered device. Options are GoConnect::Device's.
@@ -82,7 +93,7 @@ sub network {
     my $path = "/v1/tenants/$self->{tenant}{id}/networks";
     return patiently(sub {
         my ($status, $made) = $self->{server}->api(POST => $path,
-            { name => ucfirst $name, slug => $name, %more }, @{ $self->{as} });
+            { name => ucfirst $name, slug => $name, %more }, $self->_as);
         return $made if $status == 201;
 
         # asked again, it may be there by the first time
