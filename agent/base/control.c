@@ -160,7 +160,9 @@ control_answer(control_call_t *call, json_t *reply)
     json_decref(reply);
 
     if (text == NULL || (len = strlen(text)) > CONTROL_REPLY_MAX) {
-        log_error("an answer on the control socket is too large");
+        log_error(text == NULL
+                      ? "no memory for an answer on the control socket"
+                      : "an answer on the control socket is too large");
         free(text);
         control_client_close(client);
         return;

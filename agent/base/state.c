@@ -2,6 +2,8 @@
 
 #include "base/state.h"
 
+#include "base/json_memory.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -213,7 +215,8 @@ state_write(const char *folder, const char *name, const json_t *document,
         return -1;
     }
 
-    text = json_dumps(document, JSON_COMPACT);
+    /* it may lack what there was no memory for */
+    text = json_memory_was_out() ? NULL : json_dumps(document, JSON_COMPACT);
     if (text == NULL) {
         return err_set(err, "no_memory", "out of memory");
     }
@@ -315,6 +318,7 @@ state_read(const char *folder, const char *name, err_t *err)
         return NULL;
     }
 
+    (void) json_memory_was_out();
     document = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
 
     explicit_bzero(text, len);
@@ -322,6 +326,11 @@ state_read(const char *folder, const char *name, err_t *err)
 
     if (document != NULL && json_is_object(document)) {
         return document;
+    }
+
+    if (document == NULL && json_memory_was_out()) {
+        err_set(err, "no_memory", "cannot read %s: out of memory", path);
+        return NULL;
     }
 
     json_decref(document);

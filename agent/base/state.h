@@ -35,7 +35,8 @@ int state_write(const char *folder, const char *name, const json_t *document,
 /*
  * A new reference, or NULL: code "absent" if there is no such document,
  * "damaged" if it is not a JSON object (the file is then renamed to
- * NAME.damaged, so that it is neither lost nor read again), else "unreadable".
+ * NAME.damaged, so that it is neither lost nor read again), "no_memory" (it is
+ * left as it is), else "unreadable".
  */
 json_t *state_read(const char *folder, const char *name, err_t *err);
 

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE /* signalfd's flags */
 
+#include "base/json_memory.h"
 #include "base/log.h"
 #include "base/state.h"
 #include "base/version.h"
@@ -234,6 +235,7 @@ main(int argc, char **argv)
     err_t err;
     int done, rc;
 
+    json_memory_init();
     umask(077);
     (void) prctl(PR_SET_DUMPABLE, 0); /* keys do not go into core files */
     config_init(&config);

@@ -213,13 +213,23 @@ member_read_netmap(member_t *member)
 }
 
 
+struct member_loading {
+    daemon_t *daemon;
+    int failed; /* err says why: what is there could not be read now */
+    err_t err;
+};
+
+
 static void
 member_load(void *arg, const char *id)
 {
-    daemon_t *daemon = arg;
+    daemon_t *daemon;
     err_t err;
     json_t *document;
     member_t *member;
+    struct member_loading *loading = arg;
+
+    daemon = loading->daemon;
 
     if (!gc_uuid_valid(id, strlen(id)) ||
         daemon->member_count == DAEMON_MEMBERS_MAX) {
@@ -227,12 +237,24 @@ member_load(void *arg, const char *id)
     }
 
     document = state_read(daemon->networks, id, &err);
+
+    if (document == NULL && strcmp(err.code, "damaged") != 0) {
+        loading->failed = 1;
+        loading->err = err;
+        return;
+    }
+
     if (document == NULL) {
         log_error("%s; the network is joined afresh", err.text);
         return;
     }
 
     member = member_create(daemon, id);
+
+    if (member == NULL) {
+        loading->failed = 1;
+        err_set(&loading->err, "no_memory", "out of memory");
+    }
 
     if (member != NULL && member_read(member, document) == -1) {
         log_error("the record of network %s is of no use; it is joined afresh",
@@ -264,7 +286,14 @@ member_load_orphan(void *arg, const char *id)
 int
 member_load_all(daemon_t *daemon, err_t *err)
 {
-    if (state_each(daemon->networks, member_load, daemon, err) == -1) {
+    struct member_loading loading = {.daemon = daemon};
+
+    if (state_each(daemon->networks, member_load, &loading, err) == -1) {
+        return -1;
+    }
+
+    if (loading.failed) {
+        *err = loading.err;
         return -1;
     }
 

@@ -72,7 +72,7 @@ subtest 'the C library' => sub {
 
 subtest 'as peers come, go and are renamed' => sub {
     my $carl = $plane->add_peer($lan, { public_key => key(2), name => 'carl' });
-    ok until_true(sub { getent('hosts', 'carl') =~ /^10\.77\.1\.\d+ carl\.lan\.friends\.gc$/ }), 'a new one';
+    ok until_true(sub { getent('hosts', 'carl') =~ /^\S+ carl\.lan\.friends\.gc$/ }), 'a new one';
     $plane->add_peer($lan, { %$carl, name => 'carla' });
     ok until_true(sub { getent('hosts', 'carla.lan') ne '' && getent('hosts', 'carl.lan') eq '' }), 'a new name';
     $plane->remove_peer($lan, $carl->{id});

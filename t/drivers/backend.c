@@ -108,7 +108,8 @@ wish(const json_t *entry)
     }
 
     if (paths == NULL || paths_set_netmap(paths, map, self.peer_id) != 0) {
-        abort();
+        (void) error_set(&error, ERROR_NO_MEMORY, "out of memory");
+        fail(&error);
     }
 
     desired = desired_create(map, &self, paths, &error);
@@ -133,12 +134,18 @@ apply(struct backend *backend, const char *file, long steps)
     struct error error;
     char text[160];
     json_t *list;
+    json_error_t why;
     size_t i, count;
 
     count = 0;
 
     if (file != NULL) {
-        list = json_load_file(file, 0, NULL);
+        list = json_load_file(file, 0, &why);
+
+        if (list == NULL) {
+            (void) fprintf(stderr, "backend: %s: %s\n", file, why.text);
+            _exit(1);
+        }
 
         for (i = 0; i < json_array_size(list) && i < NETWORKS_MAX; i++) {
             desired[count++] = wish(json_array_get(list, i));

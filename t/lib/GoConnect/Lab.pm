@@ -273,6 +273,7 @@ sub stop {
     while (time < $end) {
         if (waitpid($pid, WNOHANG) != 0) {
             delete $self->{started}{$pid};
+            $? = $self->{ended}{$child} if exists $self->{ended}{$child};
             return $? & 127 ? 128 + ($? & 127) : $? >> 8;
         }
         sleep 0.005;
@@ -286,7 +287,10 @@ sub stop {
 sub running {
     my ($self, $child) = @_;
     my ($pid) = grep { $self->{started}{$_} eq $child } keys %{ $self->{started} };
-    return $pid && waitpid($pid, WNOHANG) == 0;
+    return 0 if !$pid;
+    my $ended = waitpid($pid, WNOHANG);
+    $self->{ended}{$child} = $? if $ended == $pid;
+    return $ended == 0;
 }
 
 sub log {
