@@ -26,15 +26,24 @@ static const unsigned char gc_blake2s_sigma[10][16] = {
 };
 
 
-static uint32_t
-gc_blake2s_rotate(uint32_t x, unsigned n)
+/*
+ * One word of several hashes at once: a vector register holds as many, and
+ * they cost little more together than one of them alone.
+ */
+typedef uint32_t gc_blake2s_lanes_t
+    __attribute__((vector_size(sizeof(uint32_t) * GC_BLAKE2S_LANES)));
+
+
+static inline gc_blake2s_lanes_t
+gc_blake2s_rotate(gc_blake2s_lanes_t x, unsigned n)
 {
     return (x >> n) | (x << (32 - n));
 }
 
 
-static void
-gc_blake2s_mix(uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d, uint32_t x,
+static inline void
+gc_blake2s_mix(gc_blake2s_lanes_t *a, gc_blake2s_lanes_t *b,
+               gc_blake2s_lanes_t *c, gc_blake2s_lanes_t *d, uint32_t x,
                uint32_t y)
 {
     *a += *b + x;
@@ -50,11 +59,12 @@ gc_blake2s_mix(uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d, uint32_t x,
 
 /* RFC 7693, section 3.2; nothing here is longer than 2^32 bytes */
 static void
-gc_blake2s_compress(uint32_t h[8], const unsigned char *block, uint32_t count,
-                    int last)
+gc_blake2s_compress(gc_blake2s_lanes_t h[8], const unsigned char *block,
+                    uint32_t count, int last)
 {
     unsigned i;
-    uint32_t m[16], v[16];
+    uint32_t m[16];
+    gc_blake2s_lanes_t v[16];
     const unsigned char *p, *s;
 
     for (i = 0; i < 16; i++) {
@@ -63,14 +73,18 @@ gc_blake2s_compress(uint32_t h[8], const unsigned char *block, uint32_t count,
                (uint32_t) p[3] << 24;
     }
 
-    memcpy(v, h, 32);
-    memcpy(v + 8, gc_blake2s_iv, 32);
+    for (i = 0; i < 8; i++) {
+        v[i] = h[i];
+        v[i + 8] = (gc_blake2s_lanes_t){0} + gc_blake2s_iv[i];
+    }
+
     v[12] ^= count;
 
     if (last) {
         v[14] = ~v[14];
     }
 
+#pragma GCC unroll 10
     for (i = 0; i < 10; i++) {
         s = gc_blake2s_sigma[i];
         gc_blake2s_mix(v, v + 4, v + 8, v + 12, m[s[0]], m[s[1]]);
@@ -89,21 +103,32 @@ gc_blake2s_compress(uint32_t h[8], const unsigned char *block, uint32_t count,
 }
 
 
+/* the same in all lanes */
+static void
+gc_blake2s_spread(gc_blake2s_lanes_t h[8], const uint32_t words[8])
+{
+    unsigned i;
+
+    for (i = 0; i < 8; i++) {
+        h[i] = (gc_blake2s_lanes_t){0} + words[i];
+    }
+}
+
+
 /* the parameter block of section 2.5: sizes, fanout and depth 1 */
 static void
-gc_blake2s_start(uint32_t h[8], size_t key_len, size_t out_len)
+gc_blake2s_start(gc_blake2s_lanes_t h[8], size_t key_len, size_t out_len)
 {
-    memcpy(h, gc_blake2s_iv, 32);
+    gc_blake2s_spread(h, gc_blake2s_iv);
     h[0] ^= 0x01010000U ^ ((uint32_t) key_len << 8) ^ (uint32_t) out_len;
 }
 
 
 /* count: bytes that were mixed in before */
 static void
-gc_blake2s_finish(uint32_t h[8], uint32_t count, const unsigned char *data,
-                  size_t len, unsigned char *out, size_t out_len)
+gc_blake2s_finish(gc_blake2s_lanes_t h[8], uint32_t count,
+                  const unsigned char *data, size_t len)
 {
-    size_t i;
     unsigned char block[GC_BLAKE2S_BLOCK];
 
     while (len > GC_BLAKE2S_BLOCK) {
@@ -120,9 +145,17 @@ gc_blake2s_finish(uint32_t h[8], uint32_t count, const unsigned char *data,
     }
 
     gc_blake2s_compress(h, block, count + (uint32_t) len, 1);
+}
+
+
+static void
+gc_blake2s_write(const gc_blake2s_lanes_t h[8], unsigned lane,
+                 unsigned char *out, size_t out_len)
+{
+    size_t i;
 
     for (i = 0; i < out_len; i++) {
-        out[i] = (unsigned char) (h[i / 4] >> (8 * (i % 4)));
+        out[i] = (unsigned char) (h[i / 4][lane] >> (8 * (i % 4)));
     }
 }
 
@@ -130,10 +163,11 @@ gc_blake2s_finish(uint32_t h[8], uint32_t count, const unsigned char *data,
 void
 gc_blake2s(const void *data, size_t len, unsigned char out[GC_BLAKE2S_SIZE])
 {
-    uint32_t h[8];
+    gc_blake2s_lanes_t h[8];
 
     gc_blake2s_start(h, 0, GC_BLAKE2S_SIZE);
-    gc_blake2s_finish(h, 0, data, len, out, GC_BLAKE2S_SIZE);
+    gc_blake2s_finish(h, 0, data, len);
+    gc_blake2s_write(h, 0, out, GC_BLAKE2S_SIZE);
 }
 
 
@@ -141,21 +175,40 @@ void
 gc_blake2s_key(gc_blake2s_key_t *key, const void *secret, size_t key_len,
                size_t out_len)
 {
+    unsigned i;
     unsigned char block[GC_BLAKE2S_BLOCK];
+    gc_blake2s_lanes_t h[8];
 
     memset(block, 0, sizeof(block));
     memcpy(block, secret, key_len);
-    gc_blake2s_start(key->h, key_len, out_len);
-    gc_blake2s_compress(key->h, block, GC_BLAKE2S_BLOCK, 0);
+    gc_blake2s_start(h, key_len, out_len);
+    gc_blake2s_compress(h, block, GC_BLAKE2S_BLOCK, 0);
+
+    for (i = 0; i < 8; i++) {
+        key->h[i] = h[i][0];
+    }
 }
 
 
 void
-gc_blake2s_mac(const gc_blake2s_key_t *key, const void *data, size_t len,
-               unsigned char *out, size_t out_len)
+gc_blake2s_macs(const gc_blake2s_key_t *const *keys, unsigned n,
+                const void *data, size_t len, unsigned char *out,
+                size_t out_len)
 {
-    uint32_t h[8];
+    unsigned i, k;
+    gc_blake2s_lanes_t h[8];
 
-    memcpy(h, key->h, sizeof(h));
-    gc_blake2s_finish(h, GC_BLAKE2S_BLOCK, data, len, out, out_len);
+    gc_blake2s_spread(h, keys[0]->h);
+
+    for (k = 1; k < n; k++) {
+        for (i = 0; i < 8; i++) {
+            h[i][k] = keys[k]->h[i];
+        }
+    }
+
+    gc_blake2s_finish(h, GC_BLAKE2S_BLOCK, data, len);
+
+    for (k = 0; k < n; k++) {
+        gc_blake2s_write(h, k, out + k * out_len, out_len);
+    }
 }

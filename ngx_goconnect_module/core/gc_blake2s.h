@@ -14,6 +14,7 @@
 
 
 #define GC_BLAKE2S_SIZE 32 /* bytes, of the longest hash and key */
+#define GC_BLAKE2S_LANES 4 /* hashes that are made at once */
 
 
 /* A key, already mixed in.  Wipe it when the key is secret. */
@@ -34,11 +35,13 @@ void gc_blake2s_key(gc_blake2s_key_t *key, const void *secret, size_t key_len,
                     size_t out_len);
 
 /*
- * The keyed hash of len bytes, at least one; out has room for the out_len of
- * the key, which is told again.
+ * The keyed hashes of len bytes, at least one, under each of n keys, 1 to
+ * GC_BLAKE2S_LANES; out has room for n times the out_len of the keys, which is
+ * told again.
  */
-void gc_blake2s_mac(const gc_blake2s_key_t *key, const void *data, size_t len,
-                    unsigned char *out, size_t out_len);
+void gc_blake2s_macs(const gc_blake2s_key_t *const *keys, unsigned n,
+                     const void *data, size_t len, unsigned char *out,
+                     size_t out_len);
 
 
 #endif /* GC_BLAKE2S_H */

@@ -64,12 +64,48 @@ gc_relay_data(const gc_relay_t *relay, const gc_stun_address_t *from,
 
 /* -------------------------------------------------------------- handshakes */
 
-static int
-gc_relay_is_for(const gc_relay_peer_t *peer, const unsigned char *packet,
-                gc_wg_type_e type)
+/* Whom a packet may be for: as many keys as are tried at once. */
+typedef struct {
+    const unsigned char *packet;
+    gc_wg_type_e type;
+    unsigned n;
+    uint32_t peers[GC_BLAKE2S_LANES];
+    const gc_wg_mac1_t *keys[GC_BLAKE2S_LANES];
+} gc_relay_try_t;
+
+
+/* Tries those that were added; 0: it is for none of them. */
+static uint32_t
+gc_relay_try(gc_relay_try_t *try)
 {
-    return gc_wg_mac1_valid(&peer->mac1, packet, type) ||
-           (peer->has_next && gc_wg_mac1_valid(&peer->next_mac1, packet, type));
+    unsigned found, n = try->n;
+
+    try->n = 0;
+    found = n == 0 ? 0 : gc_wg_mac1_find(try->keys, n, try->packet, try->type);
+
+    return found < n ? try->peers[found] : 0;
+}
+
+
+/* Adds the keys of a peer, and tries them all whenever there are enough. */
+static uint32_t
+gc_relay_try_add(gc_relay_try_t *try, const gc_relay_t *relay, uint32_t peer)
+{
+    unsigned i;
+    uint32_t found = 0;
+    const gc_relay_peer_t *record = gc_relay_peer(relay, peer);
+    const gc_wg_mac1_t *keys[2] = {&record->mac1, &record->next_mac1};
+
+    for (i = 0; i < 1U + (record->has_next != 0) && found == 0; i++) {
+        try->peers[try->n] = peer;
+        try->keys[try->n++] = keys[i];
+
+        if (try->n == GC_BLAKE2S_LANES) {
+            found = gc_relay_try(try);
+        }
+    }
+
+    return found;
 }
 
 
@@ -85,18 +121,18 @@ gc_relay_search_partners(gc_relay_t *relay, const gc_relay_peer_t *own,
                          const unsigned char *packet)
 {
     unsigned i;
-    const gc_relay_peer_t *peer;
+    uint32_t found = 0;
+    gc_relay_try_t try = {.packet = packet, .type = GC_WG_TYPE_INITIATION};
 
-    for (i = 0; i < GC_RELAY_PARTNERS && own->partners[i] != 0; i++) {
-        peer = gc_relay_peer(relay, own->partners[i]);
-
-        if (gc_relay_same_network(own, peer) &&
-            gc_relay_is_for(peer, packet, GC_WG_TYPE_INITIATION)) {
-            return own->partners[i];
+    for (i = 0; i < GC_RELAY_PARTNERS && own->partners[i] != 0 && found == 0;
+         i++) {
+        if (gc_relay_same_network(own,
+                                  gc_relay_peer(relay, own->partners[i]))) {
+            found = gc_relay_try_add(&try, relay, own->partners[i]);
         }
     }
 
-    return 0;
+    return found != 0 ? found : gc_relay_try(&try);
 }
 
 
@@ -129,21 +165,48 @@ gc_relay_search_pay(gc_relay_t *relay, gc_relay_peer_t *own, uint64_t now,
 }
 
 
+/* The next slice of the sender's network, which was paid for. */
+static uint32_t
+gc_relay_search_slice(gc_relay_t *relay, uint32_t sender,
+                      const unsigned char *packet, gc_relay_search_t *search)
+{
+    unsigned n;
+    uint32_t next, found = 0;
+    const gc_relay_peer_t *own, *peer;
+    gc_relay_try_t try = {.packet = packet, .type = GC_WG_TYPE_INITIATION};
+
+    own = gc_relay_peer(relay, sender);
+
+    for (n = 0; n < GC_RELAY_SLICE && search->next != 0 && found == 0; n++) {
+        next = search->next;
+        peer = gc_relay_peer(relay, next);
+
+        /* meanwhile it may have become another's, whose list is another */
+        search->next = peer->used ? peer->after : 0;
+        search->tried++;
+
+        if (next != sender && gc_relay_same_network(own, peer)) {
+            found = gc_relay_try_add(&try, relay, next);
+        }
+    }
+
+    return found != 0 ? found : gc_relay_try(&try);
+}
+
+
 /* The peer that an initiation is for; 0: the verdict says why not. */
 static uint32_t
 gc_relay_search(gc_relay_t *relay, uint32_t sender, const unsigned char *packet,
                 uint64_t now, gc_relay_search_t *search,
                 gc_relay_verdict_e *verdict)
 {
-    unsigned n;
     uint32_t found;
-    gc_relay_peer_t *own, *peer;
+    gc_relay_peer_t *own;
 
     own = gc_relay_peer(relay, sender);
+    *verdict = GC_RELAY_DROP_BUDGET;
 
     if (!search->begun) {
-        *verdict = GC_RELAY_DROP_BUDGET;
-
         if (!gc_relay_search_pay(relay, own, now, GC_RELAY_PARTNERS)) {
             return 0;
         }
@@ -159,32 +222,17 @@ gc_relay_search(gc_relay_t *relay, uint32_t sender, const unsigned char *packet,
     }
 
     if (!gc_relay_search_pay(relay, own, now, GC_RELAY_SLICE)) {
-        *verdict = GC_RELAY_DROP_BUDGET;
         return 0;
     }
 
-    *verdict = GC_RELAY_DROP_NOBODY;
-
-    for (n = 0; n < GC_RELAY_SLICE && search->next != 0; n++) {
-        found = search->next;
-        peer = gc_relay_peer(relay, found);
-
-        /* meanwhile it may have become another's, whose list is another */
-        search->next = peer->used ? peer->after : 0;
-        search->tried++;
-
-        if (found != sender && gc_relay_same_network(own, peer) &&
-            gc_relay_is_for(peer, packet, GC_WG_TYPE_INITIATION)) {
-            return found;
-        }
-    }
+    found = gc_relay_search_slice(relay, sender, packet, search);
 
     /* a list that changes under the search does not make it endless */
-    if (search->next != 0 && search->tried <= GC_RELAY_PEERS_MAX) {
-        *verdict = GC_RELAY_SEARCHING;
-    }
+    *verdict = search->next != 0 && search->tried <= GC_RELAY_PEERS_MAX
+                   ? GC_RELAY_SEARCHING
+                   : GC_RELAY_DROP_NOBODY;
 
-    return 0;
+    return found;
 }
 
 
@@ -295,6 +343,7 @@ gc_relay_response(gc_relay_t *relay, uint32_t b, const unsigned char *packet,
     gc_relay_pair_t *pair;
     gc_relay_place_t place;
     gc_relay_binding_t first, held, second;
+    gc_relay_try_t try = {.packet = packet, .type = GC_WG_TYPE_RESPONSE};
 
     if (gc_relay_binding_read(
             relay, b, gc_wg_packet_receiver(packet, GC_WG_TYPE_RESPONSE), now,
@@ -309,8 +358,7 @@ gc_relay_response(gc_relay_t *relay, uint32_t b, const unsigned char *packet,
         return GC_RELAY_DROP_OFFLINE;
     }
 
-    if (!gc_relay_is_for(gc_relay_peer(relay, a), packet,
-                         GC_WG_TYPE_RESPONSE)) {
+    if (gc_relay_try_add(&try, relay, a) == 0 && gc_relay_try(&try) == 0) {
         return GC_RELAY_DROP_NOBODY;
     }
 

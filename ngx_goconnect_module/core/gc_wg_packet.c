@@ -60,21 +60,28 @@ gc_wg_mac1_init(gc_wg_mac1_t *mac1, const unsigned char public_key[GC_WG_KEY])
     memcpy(text, "mac1----", 8);
     memcpy(text + 8, public_key, GC_WG_KEY);
     gc_blake2s(text, sizeof(text), key);
-    gc_blake2s_key(&mac1->key, key, sizeof(key), GC_WG_MAC);
+    gc_blake2s_key(mac1, key, sizeof(key), GC_WG_MAC);
 }
 
 
-int
-gc_wg_mac1_valid(const gc_wg_mac1_t *mac1, const unsigned char *packet,
-                 gc_wg_type_e type)
+unsigned
+gc_wg_mac1_find(const gc_wg_mac1_t *const *keys, unsigned n,
+                const unsigned char *packet, gc_wg_type_e type)
 {
     size_t len;
-    unsigned char mac[GC_WG_MAC];
+    unsigned i, found = n;
+    unsigned char macs[GC_BLAKE2S_LANES * GC_WG_MAC];
 
     /* mac1 and mac2 are the last */
     len = (type == GC_WG_TYPE_INITIATION ? GC_WG_INITIATION : GC_WG_RESPONSE) -
           2 * GC_WG_MAC;
-    gc_blake2s_mac(&mac1->key, packet, len, mac, sizeof(mac));
+    gc_blake2s_macs(keys, n, packet, len, macs, GC_WG_MAC);
 
-    return CRYPTO_memcmp(mac, packet + len, sizeof(mac)) == 0;
+    for (i = 0; i < n; i++) {
+        if (CRYPTO_memcmp(macs + i * GC_WG_MAC, packet + len, GC_WG_MAC) == 0) {
+            found = i;
+        }
+    }
+
+    return found;
 }

@@ -33,9 +33,7 @@ typedef enum {
 
 
 /* What mac1 of packets to the owner of a public key is made with. */
-typedef struct {
-    gc_blake2s_key_t key;
-} gc_wg_mac1_t;
+typedef gc_blake2s_key_t gc_wg_mac1_t;
 
 
 /* The kind of a packet whose length is right for it. */
@@ -51,11 +49,12 @@ void gc_wg_mac1_init(gc_wg_mac1_t *mac1,
                      const unsigned char public_key[GC_WG_KEY]);
 
 /*
- * Whether an initiation or a response (of right length, as the type says) was
- * made for the owner of this key, in constant time.
+ * Which of n keys, 1 to GC_BLAKE2S_LANES, an initiation or a response (of right
+ * length, as the type says) was made for; n: none of them.  All are tried, in
+ * constant time and for little more than the price of one.
  */
-int gc_wg_mac1_valid(const gc_wg_mac1_t *mac1, const unsigned char *packet,
-                     gc_wg_type_e type);
+unsigned gc_wg_mac1_find(const gc_wg_mac1_t *const *keys, unsigned n,
+                         const unsigned char *packet, gc_wg_type_e type);
 
 
 #endif /* GC_WG_PACKET_H */

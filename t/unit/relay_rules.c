@@ -174,7 +174,8 @@ shakes(world_t *world, uint32_t from, uint32_t to, unsigned char type,
     at = type == 1 ? 116 : 60;
     key_of(to, key);
     gc_wg_mac1_init(&mac1, key);
-    gc_blake2s_mac(&mac1.key, packet, at, packet + at, 16);
+    gc_blake2s_macs((const gc_blake2s_key_t *[]){&mac1}, 1, packet, at,
+                    packet + at, 16);
     memset(&search, 0, sizeof(search));
 
     do {
