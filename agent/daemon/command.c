@@ -4,6 +4,7 @@
 #include "daemon/daemon.h"
 #include "daemon/device.h"
 #include "daemon/doctor.h"
+#include "daemon/enrolment.h"
 #include "daemon/exits.h"
 #include "daemon/gateway.h"
 #include "daemon/local.h"
@@ -19,84 +20,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-typedef void (*command_handler_pt)(daemon_t *daemon, control_call_t *call,
-                                   json_t *request);
-
-static void command_status(daemon_t *daemon, control_call_t *call,
-                           json_t *request);
-static void command_identity(daemon_t *daemon, control_call_t *call,
-                             json_t *request);
-static void command_enroll(daemon_t *daemon, control_call_t *call,
-                           json_t *request);
-static void command_forget(daemon_t *daemon, control_call_t *call,
-                           json_t *request);
-static void command_join(daemon_t *daemon, control_call_t *call,
-                         json_t *request);
-static void command_leave(daemon_t *daemon, control_call_t *call,
-                          json_t *request);
-static void command_up(daemon_t *daemon, control_call_t *call, json_t *request);
-static void command_down(daemon_t *daemon, control_call_t *call,
-                         json_t *request);
-static void command_peers(daemon_t *daemon, control_call_t *call,
-                          json_t *request);
-static void command_names(daemon_t *daemon, control_call_t *call,
-                          json_t *request);
-static void command_doctor(daemon_t *daemon, control_call_t *call,
-                           json_t *request);
-static void command_ping(daemon_t *daemon, control_call_t *call,
-                         json_t *request);
-static void command_gateway(daemon_t *daemon, control_call_t *call,
-                            json_t *request);
-static void command_rotate(daemon_t *daemon, control_call_t *call,
-                           json_t *request);
-static void command_reload(daemon_t *daemon, control_call_t *call,
-                           json_t *request);
-
-static void command_route(daemon_t *daemon, control_call_t *call,
-                          json_t *request);
-static void command_routes(daemon_t *daemon, control_call_t *call,
-                           json_t *request);
-
-static void command_set(daemon_t *daemon, control_call_t *call,
-                        json_t *request);
-static void command_local(daemon_t *daemon, control_call_t *call,
-                          json_t *request);
-
-static const struct {
-    const char *name;
-    command_handler_pt handler;
-} commands[] = {
-    {"status", command_status},   {"identity", command_identity},
-    {"enroll", command_enroll},   {"forget", command_forget},
-    {"join", command_join},       {"leave", command_leave},
-    {"up", command_up},           {"down", command_down},
-    {"names", command_names},     {"peers", command_peers},
-    {"gateway", command_gateway}, {"rotate", command_rotate},
-    {"ping", command_ping},       {"doctor", command_doctor},
-    {"reload", command_reload},   {"route", command_route},
-    {"routes", command_routes},   {"set", command_set},
-    {"exit", exits_run},          {"local", command_local},
-};
-
-
-void
-command_run(void *arg, control_call_t *call, json_t *request)
-{
-    const char *name = daemon_text(request, "command");
-    err_t err;
-    size_t i;
-
-    for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(name, commands[i].name) == 0) {
-            commands[i].handler(arg, call, request);
-            return;
-        }
-    }
-
-    err_set(&err, "bad_request", "there is no command \"%.40s\"", name);
-    control_fail(call, &err);
-}
 
 
 /* The joined network that the request names; NULL: the call is answered. */
@@ -158,165 +81,6 @@ command_status(daemon_t *daemon, control_call_t *call, json_t *request)
 }
 
 
-/* A device that its server refuses may be enrolled anew. */
-static int
-command_is_enrolled(const daemon_t *daemon)
-{
-    return daemon->device.enrolled && daemon->uplink->state != UPLINK_REFUSED;
-}
-
-
-static void
-command_identity(daemon_t *daemon, control_call_t *call, json_t *request)
-{
-    char key[KEY_BASE64_SIZE];
-    err_t err;
-    url_t url;
-
-    if (command_is_enrolled(daemon)) {
-        err_set(&err, "other_account", "this device is enrolled already");
-        control_fail(call, &err);
-        return;
-    }
-
-    /* said before the server makes a device of it */
-    if (url_parse(&url, daemon_text(request, "server"), &err) == -1 ||
-        url_check_secure(&url, daemon->config->insecure, &err) == -1 ||
-        device_identity(daemon, &err) == -1) {
-        control_fail(call, &err);
-        return;
-    }
-
-    key_to_base64(&daemon->device.identity_public, key);
-    control_reply(call, json_pack("{s:s}", "public_key", key));
-}
-
-
-/* The networks that come with an enrolment: those not joined yet. */
-static void
-command_join_all(daemon_t *daemon, const json_t *networks)
-{
-    const char *id, *name;
-    err_t err;
-    json_t *network;
-    size_t i;
-
-    json_array_foreach(networks, i, network)
-    {
-        id = daemon_text(network, "id");
-        name = daemon_text(network, "name");
-
-        if (gc_uuid_valid(id, strlen(id)) && member_find(daemon, id) == NULL &&
-            member_join(daemon, id, *name != '\0' ? name : id, &err) == NULL) {
-            log_error("network %s: %s", name, err.text);
-        }
-    }
-}
-
-
-static void
-command_enroll(daemon_t *daemon, control_call_t *call, json_t *request)
-{
-    char was[DAEMON_ID_SIZE];
-    err_t err;
-
-    if (command_is_enrolled(daemon)) {
-        err_set(&err, "other_account", "this device is enrolled already");
-        control_fail(call, &err);
-        return;
-    }
-
-    memcpy(was, daemon->device.id, sizeof(was));
-
-    if (device_enroll(daemon, request, &err) == -1) {
-        daemon->device.enrolled = 0;
-        control_fail(call, &err);
-        return;
-    }
-
-    log_info("enrolled at %s as %s of %s", daemon->device.server.url.text,
-             daemon->device.name, daemon->device.username);
-    /* another device: what the one before had joined is not its own */
-    while (strcmp(was, daemon->device.id) != 0 && daemon->members != NULL) {
-        member_forget(daemon->members);
-    }
-
-    command_join_all(daemon, json_object_get(request, "networks"));
-    uplink_start(daemon->uplink);
-    control_reply(call, json_object());
-}
-
-
-/* told: the server has deleted the device */
-static void
-command_forget_all(daemon_t *daemon, control_call_t *call, int told)
-{
-    err_t err;
-
-    while (daemon->members != NULL) {
-        member_forget(daemon->members);
-    }
-
-    if (device_forget(daemon, &err) == -1) {
-        control_fail(call, &err);
-        return;
-    }
-
-    log_info("logged out");
-    control_reply(call, json_pack("{s:b}", "told", told));
-}
-
-
-static void
-command_forgotten(void *arg, const http_answer_t *answer)
-{
-    control_call_t *call;
-    daemon_t *daemon = arg;
-
-    call = daemon->forgetting;
-    daemon->forgetting = NULL;
-
-    if (answer->status != 204) {
-        log_warn("the server may still list this device: %s", answer->err.text);
-    }
-
-    /* 401: it does not know this device any more */
-    command_forget_all(daemon, call,
-                       answer->status == 204 || answer->status == 401);
-}
-
-
-/*
- * With `delete` the device removes itself at the server before: there may be
- * no user who could. It is forgotten here whatever the server says.
- */
-static void
-command_forget(daemon_t *daemon, control_call_t *call, json_t *request)
-{
-    char path[80];
-    err_t err;
-
-    if (daemon->forgetting != NULL) {
-        err_set(&err, "busy", "this device is being logged out already");
-        control_fail(call, &err);
-        return;
-    }
-
-    uplink_stop(daemon->uplink, UPLINK_OFF, NULL);
-    snprintf(path, sizeof(path), "/v1/devices/%.36s", daemon->device.id);
-
-    if (!daemon->device.enrolled ||
-        !json_is_true(json_object_get(request, "delete")) ||
-        device_call(daemon, "DELETE", path, NULL, command_forgotten, daemon) ==
-            NULL) {
-        command_forget_all(daemon, call, 0);
-        return;
-    }
-
-    daemon->forgetting = call;
-}
-
-
 static void
 command_join(daemon_t *daemon, control_call_t *call, json_t *request)
 {
@@ -327,6 +91,12 @@ command_join(daemon_t *daemon, control_call_t *call, json_t *request)
 
     if (!gc_uuid_valid(id, strlen(id))) {
         err_set(&err, "bad_request", "network_id is no network's id");
+        control_fail(call, &err);
+        return;
+    }
+
+    if (*name == '\0') {
+        err_set(&err, "bad_request", "name is what the network is called");
         control_fail(call, &err);
         return;
     }
@@ -346,7 +116,7 @@ command_join(daemon_t *daemon, control_call_t *call, json_t *request)
     }
 
     if (member == NULL) {
-        member = member_join(daemon, id, *name != '\0' ? name : id, &err);
+        member = member_join(daemon, id, name, &err);
 
         if (member == NULL) {
             control_fail(call, &err);
@@ -614,4 +384,43 @@ command_local(daemon_t *daemon, control_call_t *call, json_t *request)
     }
 
     control_reply(call, reply);
+}
+
+
+typedef void (*command_handler_pt)(daemon_t *daemon, control_call_t *call,
+                                   json_t *request);
+
+static const struct {
+    const char *name;
+    command_handler_pt handler;
+} commands[] = {
+    {"status", command_status},   {"identity", enrolment_identity},
+    {"enroll", enrolment_begin},  {"forget", enrolment_forget},
+    {"join", command_join},       {"leave", command_leave},
+    {"up", command_up},           {"down", command_down},
+    {"names", command_names},     {"peers", command_peers},
+    {"gateway", command_gateway}, {"rotate", command_rotate},
+    {"ping", command_ping},       {"doctor", command_doctor},
+    {"reload", command_reload},   {"route", command_route},
+    {"routes", command_routes},   {"set", command_set},
+    {"exit", exits_run},          {"local", command_local},
+};
+
+
+void
+command_run(void *arg, control_call_t *call, json_t *request)
+{
+    const char *name = daemon_text(request, "command");
+    err_t err;
+    size_t i;
+
+    for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(name, commands[i].name) == 0) {
+            commands[i].handler(arg, call, request);
+            return;
+        }
+    }
+
+    err_set(&err, "bad_request", "there is no command \"%.40s\"", name);
+    control_fail(call, &err);
 }
