@@ -122,16 +122,24 @@ member_find(daemon_t *daemon, const char *id)
 void
 member_changed(member_t *member)
 {
+    int keys;
+
     if (member->map != NULL) {
         snprintf(member->name, sizeof(member->name), "%s", member->map->name);
+        keys = rotation_changed(member);
 
-        if (rotation_changed(member) != 0 ||
+        if (keys == -1 ||
             paths_set_netmap(member->paths, member->map, member->peer_id) !=
                 0) {
             log_error("network %s: out of memory", member->name);
         }
 
         member_keep(member);
+
+        /* who begins anew with the keys before hears from nobody for a while */
+        if (keys == 1) {
+            member_flush(member);
+        }
     }
 
     wire_sync(member->daemon);

@@ -118,6 +118,7 @@ rotations_set_netmap(struct rotations *rotations, const struct netmap *map,
     const struct rotation_peer *known;
     struct rotation_peer *peers;
     size_t i, count;
+    bool news = false;
 
     for (i = 0, count = 0; i < map->peer_count; i++) {
         count += map->peers[i].has_next_key ? 1 : 0;
@@ -140,8 +141,11 @@ rotations_set_netmap(struct rotations *rotations, const struct netmap *map,
 
         if (peers[count].committed && !known->committed) {
             paths_rekey(paths, &known->old_key, &known->new_key);
+            news = true;
         }
 
+        news |= known == NULL ||
+                key_compare(&peers[count].new_key, &known->new_key) != 0;
         count++;
     }
 
@@ -150,7 +154,7 @@ rotations_set_netmap(struct rotations *rotations, const struct netmap *map,
     rotations->count = count;
     rotations->now_ms = now_ms;
 
-    return 0;
+    return news;
 }
 
 

@@ -35,8 +35,9 @@ void rotations_destroy(struct rotations *rotations); /* NULL is fine */
 
 /*
  * Takes what the map says of all peers but self_id.  A committed key takes
- * over its peer's path: call it before paths_set_netmap().  0, or -1 when
- * memory is out (nothing changed then).
+ * over its peer's path: call it before paths_set_netmap().  1 if a key is
+ * announced or used since the map before, 0 if none is, or -1 when memory is
+ * out (nothing changed then).
  */
 int rotations_set_netmap(struct rotations *rotations, const struct netmap *map,
                          const char *self_id, struct paths *paths,

@@ -137,6 +137,26 @@ for my $name (sort keys %case) {
     };
 }
 
+# Whoever begins with the keys before would hear from nobody for a while.
+subtest 'kill -9 when somebody changes his key' => sub {
+    joined();
+    my $peer = $plane->add_peer($lan, { public_key => key(70) });
+    my $allowed = sub { (($a->wg('gc-lan') // {})->{peers}{ $_[0] } // {})->{allowed} };
+    for my $case ([ 'announced', { %$peer, next_public_key => key(71) }, sub { $allowed->(key(71)) } ],
+        [ 'used', { %$peer, public_key => key(71) }, sub { ($allowed->(key(71)) // '') =~ /\d/ } ]) {
+        my ($name, $change, $seen) = @$case;
+        $plane->add_peer($lan, $change);
+        ok until_true($seen), "the next key, $name, is on the interface";
+        $a->stop('KILL');
+        $plane->kill;
+        $a->daemon;
+        ok $seen->(), '... and with the next goconnectd, of which the server is away';
+        $plane->resume;
+        ok until_true(sub { $a->control eq 'connected' }), 'the server is back';
+    }
+    $plane->remove_peer($lan, $peer->{id});
+};
+
 subtest 'damaged state' => sub {
     $a->daemon if !$a->{daemon};
     $a->must('join', $lan->{link});

@@ -34,13 +34,18 @@ rotating(struct world *world)
 }
 
 
-static void
+/* Whether that was news of somebody's key. */
+static int
 told(struct world *world)
 {
-    cr_assert_eq(rotations_set_netmap(world->rotations, world->map, world->self,
-                                      world->paths, world->now),
-                 0);
+    int news;
+
+    news = rotations_set_netmap(world->rotations, world->map, world->self,
+                                world->paths, world->now);
+    cr_assert_geq(news, 0);
     cr_assert_eq(paths_set_netmap(world->paths, world->map, world->self), 0);
+
+    return news;
 }
 
 
@@ -230,6 +235,26 @@ Test(rotation, a_key_that_is_not_announced_any_more_goes)
     told(&world);
     cr_assert_str_eq(has(&world, OLD), "allowed");
     cr_assert_str_eq(has(&world, NEW), "none");
+
+    end(&world);
+}
+
+
+Test(rotation, says_when_a_key_is_news)
+{
+    struct world world = begin();
+
+    cr_assert_eq(told(&world), 0);
+    rotating(&world)->has_next_key = true;
+    rotating(&world)->next_public_key = fixture_key(NEW);
+    cr_assert_eq(told(&world), 1, "announced");
+    cr_assert_eq(told(&world), 0, "no news twice");
+    rotating(&world)->next_public_key = fixture_key(NEW + 1);
+    cr_assert_eq(told(&world), 1, "another one");
+    rotating(&world)->has_next_key = false;
+    rotating(&world)->public_key = fixture_key(NEW + 1);
+    cr_assert_eq(told(&world), 1, "in use");
+    cr_assert_eq(told(&world), 0);
 
     end(&world);
 }
