@@ -59,6 +59,8 @@ sub stop_daemon {
 }
 
 sub kill_daemon { $_[0]->stop_daemon('KILL') }
+sub freeze_daemon { $_[0]{host}->freeze($_[0]{daemon}) }
+sub thaw_daemon { $_[0]{host}->thaw($_[0]{daemon}) }
 
 # goconnect COMMAND: (exit status, output).
 sub cli {

@@ -284,6 +284,21 @@ sub stop {
     croak "$self->{name}: a process did not stop";
 }
 
+# Stops a started process where it is, until thaw(). nsenter does as its child
+# does, and takes it along.
+sub freeze {
+    my ($self, $child) = @_;
+    my ($pid) = grep { $self->{started}{$_} eq $child } keys %{ $self->{started} };
+    kill 'STOP', $child;
+    waitpid $pid, POSIX::WUNTRACED;
+    return;
+}
+
+sub thaw {
+    my ($self, $child) = @_;
+    return kill 'CONT', grep { $self->{started}{$_} eq $child } keys %{ $self->{started} };
+}
+
 sub running {
     my ($self, $child) = @_;
     my ($pid) = grep { $self->{started}{$_} eq $child } keys %{ $self->{started} };

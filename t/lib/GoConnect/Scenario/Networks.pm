@@ -32,6 +32,8 @@ sub play {
     subtest 'one goes down by itself' => sub { $self->one_down };
     subtest 'what overlaps is refused, and both are named' => sub { $self->overlap };
     subtest 'changes by hand' => sub { $self->by_hand };
+    subtest 'changes by wg' => sub { $self->by_wg };
+    subtest 'changes behind its back' => sub { $self->behind_its_back };
     return $self;
 }
 
@@ -98,6 +100,66 @@ sub by_hand {
     like $host->must(qw(ip link show gc-mine)), qr/UP.*alias not yours/s,
         'somebody else\'s interface is as it was';
     $host->must(qw(ip link del gc-mine));
+    return;
+}
+
+# What wg(8) changes nobody is told of: it is mended when the agent looks the
+# next time, as when an address changes.
+sub by_wg {
+    my ($self) = @_;
+    my ($ada, $bob) = @{ $self->{device} };
+    my $host = $ada->host;
+    my $if = $ada->network('Red')->{interface};
+    my $to = at($bob, 'red');
+    my $show = sub { $host->must('wg', 'show', $if, @_) };
+    my $key = $ada->peers('red')->{ $bob->name }{public_key};
+    my $state = sub { join '', map { $show->($_) } qw(public-key listen-port) };
+    my $allowed = sub { join "\n", sort split /\n/, $show->('allowed-ips') };
+    my ($was, $ips) = ($state->(), $allowed->());
+    like $ips, qr{^\Q$key\E\t.*\Q$to\E/32}m, 'an address is its owner\'s';
+
+    my $stranger = 'A' x 42 . 'E=';
+    for my $try ([ 'a peer is removed, and a stranger has its address',
+            "wg set $if peer $key remove peer $stranger allowed-ips $to/32" ],
+        [ 'another key, port and range', "wg genkey | wg set $if private-key /dev/stdin "
+            . "listen-port 51999 peer $key allowed-ips 10.77.0.0/16" ]) {
+        my ($name, $command) = @$try;
+        $host->must('sh', '-c', $command);
+        $host->must(qw(ip address add 10.99.0.1/32 dev), $if);
+        ok defined $ada->await(sub { $state->() eq $was && $allowed->() eq $ips }, 60), "$name: mended";
+        ok defined $host->reaches($to, 60), '... and it is reached';
+    }
+    return;
+}
+
+# A daemon that does not run hears of nothing, and of so much that some is lost.
+sub behind_its_back {
+    my ($self) = @_;
+    my ($ada, $bob) = @{ $self->{device} };
+    my $host = $ada->host;
+    my $if = $ada->network('Red')->{interface};
+    my $reached = sub { defined $host->reaches(at($bob, 'red'), 60) };
+
+    $host->must(qw(ip link add busy type bridge));
+    $ada->freeze_daemon;
+    $host->must('sh', '-c', 'for i in $(seq 4000); do echo link set busy mtu $((1280 + i % 200)); '
+        . 'done | ip -batch -');
+    $host->must('ip', 'address', 'flush', 'dev', $if);
+    $ada->thaw_daemon;
+    ok $reached->(), 'more news than fit: what was lost among them is mended';
+    $host->must(qw(ip link del busy));
+
+    $ada->freeze_daemon;
+    $host->must('ip', 'link', 'del', $if);
+    $host->must('ip', 'link', 'add', $if, 'type', 'bridge');
+    $host->must('ip', 'link', 'set', $if, 'alias', 'not yours', 'up');
+    $host->must('ip', 'address', 'add', '10.98.0.1/24', 'dev', $if);
+    $ada->thaw_daemon;
+    ok $reached->(), 'somebody else\'s interface has the name: the network is up all the same';
+    isnt $ada->network('Red')->{interface}, $if, '... under another one';
+    like join('', map { $host->must('ip', $_, 'show', $if) } qw(link address)),
+        qr{UP.*alias not yours.*inet 10\.98\.0\.1/24}s, '... and that one is as it was';
+    $host->must('ip', 'link', 'del', $if);
     return;
 }
 
