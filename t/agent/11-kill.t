@@ -66,13 +66,19 @@ my $lan = network('Lan', 'l3', 1 .. 4);
 keep('l3');
 derive('down', 'l3', sub { $_[0]{up} = JSON::PP::false if exists $_[0]{up} });
 
+# Who this device is in a netmap, and the others.
+sub members {
+    my ($map) = @_;
+    my ($me) = grep { $_->{username} eq 'ada' } @{ $map->{peers} };
+    return ($me, grep { $_ != $me } @{ $map->{peers} });
+}
+
 # One peer has gone, one has come, one moved, one has another key; this device
 # became the network's gateway.
 derive('changed', 'l3', sub {
     my ($map) = @_;
     return if !$map->{peers};
-    my ($me) = grep { $_->{username} eq 'ada' } @{ $map->{peers} };
-    my @other = grep { $_ != $me } @{ $map->{peers} };
+    my ($me, @other) = members($map);
     $map->{rules} = \@rules;
     $map->{network}{settings}{mtu} = 1380;
     $me->{gateway} = JSON::PP::true;
@@ -82,6 +88,29 @@ derive('changed', 'l3', sub {
     my $new = { %{ $other[2] }, id => $gone->{id}, public_key => key(21), ip_address => '10.77.1.99',
         ip6_address => 'fd77:76::99', name => 'new' };
     $map->{peers} = [ sort { $a->{id} cmp $b->{id} } $me, @other, $new ];
+});
+
+# A subnet behind somebody is accepted, and one behind this device approved.
+my %kept = (exit => '', all => JSON::PP::false, accepted => [], refused => [], plain => []);
+derive('routed', 'l3', sub {
+    my ($map) = @_;
+    return $map->{routes} = { %kept, accepted => ['10.200.0.0/24'] } if !$map->{peers};
+    my ($me, @other) = members($map);
+    $me->{routes} = [ '10.201.0.0/24', 'fd88::/64' ];
+    $_->{routes} = [ '10.200.0.0/24', '10.202.0.0/24' ] for @other[0, 1];
+});
+
+# All goes by way of a member, whose key is about to change, as is this device's.
+# The netmap comes before the record.
+my $exit;
+derive('exit', 'l3', sub {
+    my ($document) = @_;
+    if (!$document->{peers}) {
+        @$document{qw(routes next_private_key)} = ({ %kept, exit => $exit }, key(31));
+        return;
+    }
+    my (undef, $one) = members($document);
+    ($exit, @$one{qw(routes next_public_key)}) = ($one->{id}, [ '0.0.0.0/0', '::/0' ], key(30));
 });
 $ada->daemon;
 $ada->must('leave', 'Lan');
@@ -190,7 +219,8 @@ sub ways {
 
 # Each on a host of its own and all at once: they mostly wait.
 my @ways = ([ 'none', 'l3', 1, 1 ], [ 'l3', 'changed', 1, 1 ], [ 'none', 'l2', 1, 2 ], [ 'none', 'l2', 2, 2 ],
-    [ 'l2', 'moved', 1, 1 ], $ENV{FULL} ? [ 'l3', 'down', 1, 1 ] : ());
+    [ 'l2', 'moved', 1, 1 ], [ 'l3', 'routed', 1, 1 ], [ 'routed', 'exit', 1, 1 ],
+    $ENV{FULL} ? [ 'l3', 'down', 1, 1 ] : ());
 my @host = map { host_of("h$_") } 0 .. $#ways;
 my @child;
 
