@@ -405,6 +405,9 @@ routes_answer(member_t *member, control_call_t *call)
 {
     err_t err;
 
+    /* another route may be gone: all is tried anew */
+    routes_clear(&member->routes->routes);
+
     if (member_write(member, &err) == -1 ||
         wire_sync_now(member->daemon, &err) == -1) {
         control_fail(call, &err);
@@ -422,9 +425,6 @@ routes_take(member_t *member, control_call_t *call, const char *text, int on)
     err_t err;
     struct prefix prefix, masked;
     struct routes *routes = &member->routes->routes;
-
-    /* another route may be gone: all is tried anew */
-    routes_clear(routes);
 
     if (strcmp(text, "all") == 0) {
         routes_accept_all(routes, on);
