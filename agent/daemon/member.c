@@ -128,9 +128,8 @@ member_changed(member_t *member)
         snprintf(member->name, sizeof(member->name), "%s", member->map->name);
         keys = rotation_changed(member);
 
-        if (keys == -1 ||
-            paths_set_netmap(member->paths, member->map, member->peer_id) !=
-                0) {
+        if (keys == -1 || paths_set_netmap(member->paths, member->map,
+                                           member->peer_id) != 0) {
             log_error("network %s: out of memory", member->name);
         }
 

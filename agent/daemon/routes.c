@@ -181,6 +181,15 @@ routes_in_use(member_t *member, const struct prefix *prefix)
 }
 
 
+void
+routes_room(member_t *member)
+{
+    if (member->routes != NULL) {
+        routes_forget_foreign(&member->routes->routes);
+    }
+}
+
+
 static void
 routes_ask(void *arg, const char *peer_id)
 {

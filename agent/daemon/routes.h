@@ -44,6 +44,9 @@ int routes_wish(member_t *member, const struct actual_interface *interface,
 /* The kernel has another route there: 1, the subnet is not used. */
 int routes_in_use(member_t *member, const struct prefix *prefix);
 
+/* Some other route has gone: those in whose way it was are tried again. */
+void routes_room(member_t *member);
+
 /* After a round: who carries, and is it talked to. */
 void routes_learn(member_t *member, const struct actual_interface *interface);
 

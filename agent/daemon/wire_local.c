@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "daemon/mapper.h"
 #include "daemon/roam.h"
+#include "daemon/routes.h"
 #include "daemon/wire.h"
 
 #include <string.h>
@@ -117,20 +118,26 @@ wire_local_settled(void *arg)
 static void
 wire_local_event(void *arg, uint32_t events)
 {
-    bool changed = false;
+    struct monitor_news news;
     struct error error;
+    member_t *member;
     wire_t *wire = arg;
 
     (void) events;
 
-    if (monitor_read(wire->monitor, &changed, &error) != 0) {
+    if (monitor_read(wire->monitor, &news, &error) != 0) {
         log_warn("%s; listening anew", error.text);
         wire_local_deafen(wire);
-        changed = true;
+        news = (struct monitor_news){.changed = true, .room = true};
+    }
+
+    for (member = wire->daemon->members; news.room && member != NULL;
+         member = member->next) {
+        routes_room(member);
     }
 
     /* once, or a burst without an end would be waited for */
-    if (changed && !wire->settling) {
+    if (news.changed && !wire->settling) {
         wire_local_settle(wire, WIRE_SETTLE_MS);
     }
 }

@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "plan/actual.h"
 
 /* Notifications are small; the kernel never sends more at once. */
 #define MONITOR_BUFFER 32768
@@ -93,43 +96,45 @@ static int
 monitor_message(const struct nlmsghdr *header, void *data)
 {
     const struct rtmsg *route;
-    bool *changed = data, noise;
-
-    noise = false;
+    const struct ifinfomsg *link;
+    struct monitor_news *news = data;
+    bool noise = false, room = header->nlmsg_type == RTM_DELLINK;
 
     if (header->nlmsg_type == RTM_NEWLINK) {
-        (void) mnl_attr_parse(header, sizeof(struct ifinfomsg),
-                              monitor_attribute, &noise);
+        link = mnl_nlmsg_get_payload(header);
+        (void) mnl_attr_parse(header, sizeof(*link), monitor_attribute, &noise);
+        room = (link->ifi_flags & IFF_UP) == 0;
 
     } else if (header->nlmsg_type == RTM_NEWROUTE ||
                header->nlmsg_type == RTM_DELROUTE) {
         route = mnl_nlmsg_get_payload(header);
         noise = (route->rtm_flags & RTM_F_CLONED) != 0;
+        room = header->nlmsg_type == RTM_DELROUTE &&
+               route->rtm_protocol != ACTUAL_ROUTE_PROTOCOL;
     }
 
-    if (!noise) {
-        *changed = true;
-    }
+    news->changed |= !noise;
+    news->room |= !noise && room;
 
     return MNL_CB_OK;
 }
 
 
 int
-monitor_read(struct monitor *monitor, bool *changed, struct error *error)
+monitor_read(struct monitor *monitor, struct monitor_news *news,
+             struct error *error)
 {
     char buffer[MONITOR_BUFFER] __attribute__((aligned(8)));
     ssize_t n;
     int round;
 
-    *changed = false;
+    memset(news, 0, sizeof(*news));
 
     for (round = 0; round < MONITOR_ROUNDS; round++) {
         n = mnl_socket_recvfrom(monitor->socket, buffer, sizeof(buffer));
 
         if (n > 0) {
-            (void) mnl_cb_run(buffer, (size_t) n, 0, 0, monitor_message,
-                              changed);
+            (void) mnl_cb_run(buffer, (size_t) n, 0, 0, monitor_message, news);
             continue;
         }
 
@@ -139,7 +144,7 @@ monitor_read(struct monitor *monitor, bool *changed, struct error *error)
 
         /* notifications were lost (ENOBUFS) or did not fit (ENOSPC) */
         if (errno == ENOBUFS || errno == ENOSPC) {
-            *changed = true;
+            *news = (struct monitor_news){.changed = true, .room = true};
             continue;
         }
 

@@ -20,10 +20,16 @@ void monitor_close(struct monitor *monitor);
 /* Non-blocking; readable when there is something. */
 int monitor_fd(const struct monitor *monitor);
 
+struct monitor_news {
+    bool changed; /* something did */
+    bool room;    /* a route that is not ours may have gone */
+};
+
 /*
- * Reads all that is there.  *changed: something did (or notifications were
- * lost, which means the same).  -1 when the socket is broken.
+ * Reads all that is there.  Where notifications were lost, all may have
+ * happened.  -1 when the socket is broken.
  */
-int monitor_read(struct monitor *monitor, bool *changed, struct error *error);
+int monitor_read(struct monitor *monitor, struct monitor_news *news,
+                 struct error *error);
 
 #endif

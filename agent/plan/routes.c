@@ -125,6 +125,17 @@ routes_foreign(struct routes *routes, const struct prefix *prefix,
 
 
 void
+routes_forget_foreign(struct routes *routes)
+{
+    size_t i;
+
+    for (i = 0; i < routes->count; i++) {
+        routes->subnets[i].foreign_ms = 0;
+    }
+}
+
+
+void
 routes_clear(struct routes *routes)
 {
     free(routes->subnets);

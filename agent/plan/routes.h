@@ -107,6 +107,9 @@ const struct routes_subnet *routes_find(const struct routes *routes,
 bool routes_foreign(struct routes *routes, const struct prefix *prefix,
                     uint64_t now_ms);
 
+/* It may not have any more: it is asked again. */
+void routes_forget_foreign(struct routes *routes);
+
 void routes_clear(struct routes *routes);
 
 #endif

@@ -282,7 +282,7 @@ watch(void)
     struct monitor *monitor;
     struct pollfd wait;
     struct error error;
-    bool changed;
+    struct monitor_news news;
 
     monitor = monitor_open(&error);
 
@@ -296,14 +296,12 @@ watch(void)
     wait.events = POLLIN;
 
     do {
-        changed = false;
-
         if (poll(&wait, 1, 10000) != 1 ||
-            monitor_read(monitor, &changed, &error) != 0) {
+            monitor_read(monitor, &news, &error) != 0) {
             (void) fprintf(stderr, "backend: nothing changed\n");
             exit(1);
         }
-    } while (!changed);
+    } while (!news.changed);
 
     (void) printf("changed\n");
     monitor_close(monitor);

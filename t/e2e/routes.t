@@ -53,6 +53,8 @@ subtest 'what goconnectd is not to be asked' => sub {
     }
 };
 
+subtest 'IPv6, and without masquerading' => sub { $r->plain };
+subtest 'a route of the host in the way' => sub { $r->in_the_way };
 subtest 'taken back' => sub { $r->taken_back };
 $w->end;
 done_testing;

@@ -23,7 +23,7 @@ sub begin {
     $w->join_by($_, $url, $network->{name}) for $east, $west;
     ok defined $ada->sees([ map { $_->name } $east, $west ], 60), 'ada sees both';
 
-    my $inside = $w->lab->host('printer');
+    my $inside = $self->{printer} = $w->lab->host('printer');
     $inside->must('sh', '-c', 'ip route flush default; ip link add br0 type bridge forward_delay 0; '
         . "ip address add $PRINTER/24 dev br0; ip link set br0 up");
     for (1, 2) {
@@ -139,6 +139,69 @@ sub killed {
     is $ada->host->must(qw(ip route show proto 201)), '', 'down leaves no route';
     $ada->cli('up');
     ok $self->reached, 'up brings it back';
+    return;
+}
+
+# Whom the printer says that it is asked by, '' if it does not answer. socat
+# writes addresses of IPv6 in full.
+sub asked {
+    my ($self, $to) = @_;
+    my (undef, $said) = $self->{ada}->host->run({ timeout => 20 }, 'socat', '-t5', '-u', "$to,connect-timeout=2", '-');
+    return $said =~ s/[\[\]\n]|(?<![0-9a-f])0+(?=[0-9a-f])//gr;
+}
+
+sub is_asked_by {
+    my ($self, $to, $who, $name) = @_;
+    return ok defined $self->{ada}->await(sub { $self->asked($to) =~ /\A$who\z/ }, 60), $name;
+}
+
+# A subnet of IPv6; and one whose members appear there as themselves.
+sub plain {
+    my ($self) = @_;
+    my ($ada, $inside) = @$self{qw(ada printer)};
+    my ($subnet6, $printer6) = ('fd99:77::/64', 'fd99:77::10');
+    my $first = $self->{device}{ $self->carrier };
+    my ($last) = $first->host->must(qw(ip -o -4 address show inside)) =~ m{77\.(\d)/};
+    my ($four, $six) = ("TCP4:$PRINTER:7001", "TCP6:[$printer6]:7002");
+    $inside->must('ip', 'address', 'add', "$printer6/64", 'dev', 'br0', 'nodad');
+    $inside->start('asked4', 'socat', 'TCP4-LISTEN:7001,fork,reuseaddr', 'SYSTEM:echo $SOCAT_PEERADDR');
+    $inside->start('asked6', 'socat', 'TCP6-LISTEN:7002,fork,reuseaddr,ipv6only=1', 'SYSTEM:echo $SOCAT_PEERADDR');
+    $first->host->must('sh', '-c', "ip address add fd99:77::$last/64 dev inside nodad; "
+        . 'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding');
+
+    my $offer = $first->json('route', 'offer', 'lan', $subnet6);
+    ok $offer->{offered} && $offer->{masquerade} && $offer->{forwarded}, 'a subnet of IPv6 is offered';
+    $ada->json('route', 'approve', 'lan', $first->name, $subnet6, '--insecure');
+    ok defined $ada->await(sub { ($ada->cli('route', 'accept', 'lan', $subnet6))[0] == 0 }), 'and accepted';
+    $self->is_asked_by($six, "fd99:77:.*:$last", 'the printer is asked by who offers it');
+    $first->json('route', 'withdraw', 'lan', $subnet6);
+    $self->is_asked_by($four, "192\\.168\\.77\\.$last", 'so it is by IPv4');
+
+    $inside->must('ip', 'route', 'add', '10.40.0.0/24', 'via', "192.168.77.$last");
+    $first->json('route', 'withdraw', 'lan', $SUBNET);
+    $offer = $first->json('route', 'offer', 'lan', $SUBNET, '--no-masquerade');
+    ok $offer->{offered} && !$offer->{masquerade}, 'offered without masquerading';
+    $ada->json('route', 'approve', 'lan', $first->name, $SUBNET, '--insecure');
+    my $own = quotemeta $ada->network->{ip_address};
+    $self->is_asked_by($four, $own, 'it is asked by ada herself');
+    $first->kill_daemon;
+    $first->start_daemon;
+    $self->is_asked_by($four, $own, 'also after a kill');
+    return;
+}
+
+# Whoever administers the host knows better.
+sub in_the_way {
+    my ($self) = @_;
+    my $host = $self->{ada}->host;
+    my $carrier = $self->carrier;
+    my ($via) = $host->must(qw(ip route show default)) =~ /via (\S+)/ or die 'no default route';
+    $host->must('ip', 'route', 'replace', $SUBNET, 'via', $via);
+    ok defined $self->{ada}->await(sub { ($self->rows->{$carrier}{problem} // '') =~ /has another route/ }, 60),
+        'it is said why the subnet is not used';
+    like $host->must('ip', 'route', 'show', $SUBNET), qr/via \Q$via\E/, 'the host\'s own route stands';
+    $host->must('ip', 'route', 'del', $SUBNET, 'via', $via);
+    ok $self->reached, 'without it the printer is reached again';
     return;
 }
 
