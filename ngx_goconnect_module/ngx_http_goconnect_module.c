@@ -14,6 +14,7 @@
 #include "live/ngx_goconnect_live.h"
 #include "live/ngx_goconnect_live_bus_conf.h"
 #include "pg/ngx_goconnect_pg.h"
+#include "relay/ngx_goconnect_relay.h"
 #include "shm/ngx_goconnect_cache.h"
 #include "shm/ngx_goconnect_paths.h"
 
@@ -53,6 +54,8 @@ static char *ngx_http_goconnect_compression(ngx_conf_t *cf, ngx_command_t *cmd,
                                             void *conf);
 static char *ngx_http_goconnect_cors_origin(ngx_conf_t *cf, ngx_command_t *cmd,
                                             void *conf);
+static char *ngx_http_goconnect_relay(ngx_conf_t *cf, ngx_command_t *cmd,
+                                      void *conf);
 static char *ngx_http_goconnect_api(ngx_conf_t *cf, ngx_command_t *cmd,
                                     void *conf);
 static char *ngx_http_goconnect_ws(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -117,6 +120,9 @@ static ngx_command_t ngx_http_goconnect_commands[] = {
 
     {ngx_string("goconnect_cors_origin"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE,
      ngx_http_goconnect_cors_origin, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+
+    {ngx_string("goconnect_relay"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE,
+     ngx_http_goconnect_relay, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
 
     {ngx_string("goconnect_api"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
      ngx_http_goconnect_api, 0, 0, NULL},
@@ -193,6 +199,11 @@ ngx_http_goconnect_init_main_conf(ngx_conf_t *cf, void *conf)
         if (*value == 0) {
             *value = option->value;
         }
+    }
+
+    if (gmcf->relay &&
+        ngx_goconnect_relay_init_conf(cf, gmcf->relay, gmcf->keys) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     if (!gmcf->used) {
@@ -464,6 +475,21 @@ ngx_http_goconnect_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static char *
+ngx_http_goconnect_relay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_goconnect_main_conf_t *gmcf = conf;
+
+    if (gmcf->relay) {
+        return "is duplicate";
+    }
+
+    gmcf->relay = ngx_goconnect_relay_conf(cf);
+
+    return gmcf->relay ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static char *
 ngx_http_goconnect_bus(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_goconnect_main_conf_t *gmcf = conf;
@@ -618,12 +644,22 @@ ngx_http_goconnect_init_process(ngx_cycle_t *cycle)
     gmcf =
         ngx_http_cycle_get_module_main_conf(cycle, ngx_http_goconnect_module);
 
-    if (gmcf == NULL || !gmcf->used) {
+    if (gmcf == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_goconnect_metrics_init_process(gmcf->metrics);
+
+    if (gmcf->relay &&
+        ngx_goconnect_relay_init_process(cycle, gmcf->relay) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!gmcf->used) {
         return NGX_OK;
     }
 
     ngx_goconnect_http_events_handler = ngx_goconnect_live_publish;
-    ngx_goconnect_metrics_init_process(gmcf->metrics);
     ngx_goconnect_cache_init_process(gmcf->cache);
     ngx_goconnect_paths_init_process(gmcf->paths);
 

@@ -21,6 +21,9 @@
 /* live/ngx_goconnect_live_bus_conf.h */
 struct ngx_goconnect_bus_conf_s;
 
+/* relay/ngx_goconnect_relay.h */
+struct ngx_goconnect_relay_conf_s;
+
 
 typedef struct {
     ngx_goconnect_pg_conf_t pg;
@@ -30,9 +33,10 @@ typedef struct {
     ngx_array_t *cors_origins; /* of ngx_str_t; NULL: none */
     ngx_thread_pool_t *thread_pool;
     ngx_goconnect_metrics_t *metrics;
-    ngx_shm_zone_t *cache;                /* NULL: there is none */
-    ngx_shm_zone_t *paths;                /* ngx_goconnect_paths.h */
-    struct ngx_goconnect_bus_conf_s *bus; /* NULL: LISTEN/NOTIFY */
+    ngx_shm_zone_t *cache;                    /* NULL: there is none */
+    ngx_shm_zone_t *paths;                    /* ngx_goconnect_paths.h */
+    struct ngx_goconnect_bus_conf_s *bus;     /* NULL: LISTEN/NOTIFY */
+    struct ngx_goconnect_relay_conf_s *relay; /* NULL: this is none */
 
     unsigned used : 1;      /* some location is ours */
     unsigned cache_set : 1; /* goconnect_cache was there */

@@ -6,12 +6,15 @@ static ssize_t ngx_goconnect_keys_load(ngx_conf_t *cf, ngx_str_t *file,
 static ngx_int_t ngx_goconnect_keys_private(ngx_conf_t *cf, ngx_str_t *file,
                                             ngx_fd_t fd);
 static ngx_int_t ngx_goconnect_keys_complete(ngx_conf_t *cf, ngx_str_t *file,
-                                             const gc_keys_t *ring);
+                                             const gc_keys_t *ring,
+                                             const gc_key_purpose_e *needed,
+                                             ngx_uint_t n);
 static void ngx_goconnect_keys_cleanup(void *data);
 
 
-gc_keys_t *
-ngx_goconnect_keys_read(ngx_conf_t *cf, ngx_str_t *file)
+static gc_keys_t *
+ngx_goconnect_keys_read_with(ngx_conf_t *cf, ngx_str_t *file,
+                             const gc_key_purpose_e *needed, ngx_uint_t needs)
 {
     int rc;
     u_char *text;
@@ -54,11 +57,31 @@ ngx_goconnect_keys_read(ngx_conf_t *cf, ngx_str_t *file)
         return NULL;
     }
 
-    if (ngx_goconnect_keys_complete(cf, file, ring) != NGX_OK) {
+    if (ngx_goconnect_keys_complete(cf, file, ring, needed, needs) != NGX_OK) {
         return NULL;
     }
 
     return ring;
+}
+
+
+gc_keys_t *
+ngx_goconnect_keys_read(ngx_conf_t *cf, ngx_str_t *file)
+{
+    static const gc_key_purpose_e needed[] = {GC_KEY_JWT, GC_KEY_INVITE,
+                                              GC_KEY_SEAL};
+
+    return ngx_goconnect_keys_read_with(cf, file, needed,
+                                        sizeof(needed) / sizeof(needed[0]));
+}
+
+
+gc_keys_t *
+ngx_goconnect_keys_read_relay(ngx_conf_t *cf, ngx_str_t *file)
+{
+    static const gc_key_purpose_e needed = GC_KEY_RELAY;
+
+    return ngx_goconnect_keys_read_with(cf, file, &needed, 1);
 }
 
 
@@ -147,14 +170,12 @@ ngx_goconnect_keys_private(ngx_conf_t *cf, ngx_str_t *file, ngx_fd_t fd)
 
 static ngx_int_t
 ngx_goconnect_keys_complete(ngx_conf_t *cf, ngx_str_t *file,
-                            const gc_keys_t *ring)
+                            const gc_keys_t *ring,
+                            const gc_key_purpose_e *needed, ngx_uint_t n)
 {
     ngx_uint_t i;
 
-    static const gc_key_purpose_e needed[] = {GC_KEY_JWT, GC_KEY_INVITE,
-                                              GC_KEY_SEAL};
-
-    for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+    for (i = 0; i < n; i++) {
 
         if (gc_keys_current(ring, needed[i]) == NULL) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

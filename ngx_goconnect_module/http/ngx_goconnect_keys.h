@@ -19,5 +19,8 @@
  */
 gc_keys_t *ngx_goconnect_keys_read(ngx_conf_t *cf, ngx_str_t *file);
 
+/* Likewise a file that has relay keys alone. */
+gc_keys_t *ngx_goconnect_keys_read_relay(ngx_conf_t *cf, ngx_str_t *file);
+
 
 #endif /* NGX_GOCONNECT_KEYS_H */

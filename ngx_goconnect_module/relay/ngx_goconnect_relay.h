@@ -1,0 +1,41 @@
+/*
+ * The relay inside nginx's workers (docs/relay.md): UDP sockets that forward
+ * WireGuard's packets as they are, and answer STUN.  Any worker forwards any
+ * packet: what is known of peers is one table, shared by all, which outlives
+ * reloads, restarts and killed workers.
+ */
+
+
+#ifndef NGX_GOCONNECT_RELAY_H
+#define NGX_GOCONNECT_RELAY_H
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "core/gc_keys.h"
+
+
+typedef struct ngx_goconnect_relay_conf_s ngx_goconnect_relay_conf_t;
+
+
+/*
+ * Reads the directive `goconnect_relay` and asks nginx for its sockets.  NULL:
+ * it was logged what is wrong.
+ */
+ngx_goconnect_relay_conf_t *ngx_goconnect_relay_conf(ngx_conf_t *cf);
+
+/*
+ * When all directives are read: its key (out of the ring, which may be NULL,
+ * unless it has a file of its own), and its table.
+ */
+ngx_int_t ngx_goconnect_relay_init_conf(ngx_conf_t *cf,
+                                        ngx_goconnect_relay_conf_t *conf,
+                                        const gc_keys_t *ring);
+
+/* Begins to forward in this worker. */
+ngx_int_t ngx_goconnect_relay_init_process(ngx_cycle_t *cycle,
+                                           ngx_goconnect_relay_conf_t *conf);
+
+
+#endif /* NGX_GOCONNECT_RELAY_H */
