@@ -36,7 +36,7 @@ UNIT_SRC  := $(wildcard t/unit/*.c)
 obj        = $(patsubst %.c,$(B)/obj/%.o,$(1))
 UNITS     := $(patsubst t/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 AGENT     := $(B)/goconnectd $(B)/goconnect $(B)/libnss_goconnect.so.2 \
-             $(B)/drivers/backend $(B)/drivers/netmap \
+             $(B)/drivers/backend $(B)/drivers/netmap $(B)/drivers/borrowed \
              $(B)/drivers/boottime.so $(B)/drivers/fault.so \
              $(B)/drivers/memory.so
 C_FILES    = $(shell find ngx_goconnect_module agent t -name '*.[ch]')
