@@ -60,6 +60,10 @@ static char *ngx_http_goconnect_api(ngx_conf_t *cf, ngx_command_t *cmd,
                                     void *conf);
 static char *ngx_http_goconnect_ws(ngx_conf_t *cf, ngx_command_t *cmd,
                                    void *conf);
+static ngx_int_t ngx_http_goconnect_relay_init(ngx_conf_t *cf,
+                                               ngx_goconnect_main_conf_t *gmcf);
+static char *ngx_http_goconnect_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
+                                        void *conf);
 static char *ngx_http_goconnect_merge_loc_conf(ngx_conf_t *cf, void *parent,
                                                void *child);
 static char *ngx_http_goconnect_location(ngx_conf_t *cf,
@@ -123,6 +127,9 @@ static ngx_command_t ngx_http_goconnect_commands[] = {
 
     {ngx_string("goconnect_relay"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE,
      ngx_http_goconnect_relay, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+
+    {ngx_string("goconnect_metrics"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
+     ngx_http_goconnect_metrics, 0, 0, NULL},
 
     {ngx_string("goconnect_api"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
      ngx_http_goconnect_api, 0, 0, NULL},
@@ -201,8 +208,7 @@ ngx_http_goconnect_init_main_conf(ngx_conf_t *cf, void *conf)
         }
     }
 
-    if (gmcf->relay &&
-        ngx_goconnect_relay_init_conf(cf, gmcf->relay, gmcf->keys) != NGX_OK) {
+    if (gmcf->relay && ngx_http_goconnect_relay_init(cf, gmcf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -489,6 +495,48 @@ ngx_http_goconnect_relay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static ngx_int_t
+ngx_http_goconnect_relay_init(ngx_conf_t *cf, ngx_goconnect_main_conf_t *gmcf)
+{
+    gc_keys_t *ring;
+    ngx_str_t *file;
+
+    file = ngx_goconnect_relay_key_file(gmcf->relay);
+    ring = gmcf->keys;
+
+    if (file->len) {
+        ring = ngx_goconnect_keys_read_relay(cf, file);
+
+        if (ring == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_goconnect_relay_init_conf(cf, gmcf->relay, ring);
+}
+
+
+static char *
+ngx_http_goconnect_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_core_loc_conf_t *clcf;
+    ngx_goconnect_main_conf_t *gmcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler) {
+        return "is duplicate, or the location is another module's already";
+    }
+
+    gmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_goconnect_module);
+    gmcf->counting = 1;
+
+    clcf->handler = ngx_goconnect_http_metrics_handler;
+
+    return NGX_CONF_OK;
+}
+
+
 static char *
 ngx_http_goconnect_bus(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -648,7 +696,9 @@ ngx_http_goconnect_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    ngx_goconnect_metrics_init_process(gmcf->metrics);
+    if (gmcf->metrics) {
+        ngx_goconnect_metrics_init_process(gmcf->metrics);
+    }
 
     if (gmcf->relay &&
         ngx_goconnect_relay_init_process(cycle, gmcf->relay) != NGX_OK) {

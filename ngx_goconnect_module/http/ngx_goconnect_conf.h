@@ -38,7 +38,8 @@ typedef struct {
     struct ngx_goconnect_bus_conf_s *bus;     /* NULL: LISTEN/NOTIFY */
     struct ngx_goconnect_relay_conf_s *relay; /* NULL: this is none */
 
-    unsigned used : 1;      /* some location is ours */
+    unsigned used : 1;      /* some location needs the database */
+    unsigned counting : 1;  /* goconnect_metrics was there */
     unsigned cache_set : 1; /* goconnect_cache was there */
     unsigned bus_set : 1;   /* likewise goconnect_bus */
 

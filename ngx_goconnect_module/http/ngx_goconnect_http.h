@@ -17,6 +17,9 @@
 /* The content handler of a location with `goconnect_api`. */
 ngx_int_t ngx_goconnect_http_handler(ngx_http_request_t *r);
 
+/* Of one with `goconnect_metrics`: /metrics, where there is no API. */
+ngx_int_t ngx_goconnect_http_metrics_handler(ngx_http_request_t *r);
+
 /*
  * For the root file, in this order: adds the variables for access logs
  * ($goconnect_route, the path of the route with its parameters' names;

@@ -1,6 +1,7 @@
 #include "http/ngx_goconnect_http_steps.h"
 
 #include "http/ngx_goconnect_conf.h"
+#include "http/ngx_goconnect_http.h"
 #include "shm/ngx_goconnect_metrics.h"
 #include "shm/ngx_goconnect_paths.h"
 
@@ -52,8 +53,18 @@ ngx_goconnect_http_measure(ngx_conf_t *cf)
     gmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_goconnect_module);
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-    if (!gmcf->used) {
+    if (!gmcf->used && !gmcf->relay && !gmcf->counting) {
         return NGX_OK;
+    }
+
+    if (!gmcf->used) {
+
+        /* a relay without an API counts as well */
+
+        gmcf->metrics =
+            ngx_goconnect_metrics_zone(cf, &ngx_http_goconnect_module, NULL, 0);
+
+        return gmcf->metrics ? NGX_OK : NGX_ERROR;
     }
 
     handler = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
@@ -82,6 +93,35 @@ ngx_goconnect_step_metrics_before(ngx_goconnect_http_ctx_t *ctx)
                 "text/plain; version=0.0.4; charset=utf-8");
 
     return ngx_goconnect_metrics_text(ctx->request->pool, &ctx->answer.body);
+}
+
+
+ngx_int_t
+ngx_goconnect_http_metrics_handler(ngx_http_request_t *r)
+{
+    ngx_int_t rc;
+    ngx_str_t text;
+    ngx_http_complex_value_t body;
+    ngx_str_t type = ngx_string("text/plain; version=0.0.4; charset=utf-8");
+
+    if (!(r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_goconnect_metrics_text(r->pool, &text) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memzero(&body, sizeof(body));
+    body.value = text;
+
+    return ngx_http_send_response(r, NGX_HTTP_OK, &type, &body);
 }
 
 

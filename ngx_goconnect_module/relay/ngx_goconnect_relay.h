@@ -25,9 +25,12 @@ typedef struct ngx_goconnect_relay_conf_s ngx_goconnect_relay_conf_t;
  */
 ngx_goconnect_relay_conf_t *ngx_goconnect_relay_conf(ngx_conf_t *cf);
 
+/* The file of the relay's own keys; empty: they follow from the key ring's. */
+ngx_str_t *ngx_goconnect_relay_key_file(ngx_goconnect_relay_conf_t *conf);
+
 /*
- * When all directives are read: its key (out of the ring, which may be NULL,
- * unless it has a file of its own), and its table.
+ * When all directives are read: its keys, out of its own file's ring or else
+ * the key ring (which may be NULL: there is none), and its table.
  */
 ngx_int_t ngx_goconnect_relay_init_conf(ngx_conf_t *cf,
                                         ngx_goconnect_relay_conf_t *conf,

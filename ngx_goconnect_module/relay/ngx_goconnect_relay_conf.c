@@ -3,7 +3,6 @@
 
 
 #include "core/gc_uuid.h"
-#include "http/ngx_goconnect_keys.h"
 #include "relay/ngx_goconnect_relay_private.h"
 
 
@@ -249,6 +248,13 @@ ngx_goconnect_relay_conf(ngx_conf_t *cf)
 }
 
 
+ngx_str_t *
+ngx_goconnect_relay_key_file(ngx_goconnect_relay_conf_t *conf)
+{
+    return &conf->key;
+}
+
+
 /* The keys of this relay that follow from the server's. */
 static ngx_int_t
 ngx_goconnect_relay_derive(ngx_conf_t *cf, ngx_goconnect_relay_conf_t *conf,
@@ -298,7 +304,6 @@ ngx_goconnect_relay_init_conf(ngx_conf_t *cf, ngx_goconnect_relay_conf_t *conf,
                               const gc_keys_t *ring)
 {
     size_t n;
-    gc_keys_t *own;
     const gc_key_t *key;
     ngx_pool_cleanup_t *cleanup;
 
@@ -317,14 +322,8 @@ ngx_goconnect_relay_init_conf(ngx_conf_t *cf, ngx_goconnect_relay_conf_t *conf,
         }
 
     } else {
-        own = ngx_goconnect_keys_read_relay(cf, &conf->key);
-
-        if (own == NULL) {
-            return NGX_ERROR;
-        }
-
         for (n = 0; n < NGX_GOCONNECT_RELAY_KEYS; n++) {
-            key = gc_keys_nth(own, GC_KEY_RELAY, n);
+            key = gc_keys_nth(ring, GC_KEY_RELAY, n);
 
             if (key == NULL) {
                 break;

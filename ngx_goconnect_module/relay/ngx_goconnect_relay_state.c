@@ -252,11 +252,13 @@ ngx_goconnect_relay_state_map(ngx_conf_t *cf, ngx_goconnect_relay_conf_t *conf)
     cleanup->handler = ngx_goconnect_relay_state_unmap;
     cleanup->data = conf;
 
+    /*
+     * A unit with ProcSubset=pid hides it; the file is in /run there, which a
+     * boot empties.
+     */
+
     if (ngx_goconnect_relay_boot(boot) != NGX_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "goconnect_relay: cannot read %s",
-                           NGX_GOCONNECT_RELAY_BOOT);
-        return NGX_ERROR;
+        ngx_memset(boot, '-', sizeof(boot));
     }
 
     return ngx_goconnect_relay_state_attach(conf, boot) == NGX_OK
