@@ -15,11 +15,7 @@
 
 
 typedef struct {
-    union {
-        struct cmsghdr align;
-        char room[CMSG_SPACE(sizeof(struct in6_pktinfo)) +
-                  CMSG_SPACE(sizeof(int))];
-    } control;
+    size_t control[NGX_GOCONNECT_RELAY_CONTROL / sizeof(size_t)];
     struct sockaddr_storage from;
     struct iovec iov;
 } ngx_goconnect_relay_in_t;
@@ -103,7 +99,7 @@ ngx_goconnect_relay_receive(ngx_socket_t fd)
         message->msg_namelen = sizeof(in->from);
         message->msg_iov = &in->iov;
         message->msg_iovlen = 1;
-        message->msg_control = &in->control;
+        message->msg_control = in->control;
         message->msg_controllen = sizeof(in->control);
         message->msg_flags = 0;
     }

@@ -16,6 +16,10 @@
 #define NGX_GOCONNECT_RELAY_KEYS 8
 #define NGX_GOCONNECT_RELAY_PEERS 10000
 
+/* bytes beside a datagram: which address, how long a train's segments are */
+#define NGX_GOCONNECT_RELAY_CONTROL \
+    (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)))
+
 
 /* Of each address the even one has the port, the odd one the port after it. */
 typedef struct {

@@ -20,11 +20,7 @@ typedef struct {
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
     } to;
-    union {
-        struct cmsghdr align;
-        char room[CMSG_SPACE(sizeof(struct in6_pktinfo)) +
-                  CMSG_SPACE(sizeof(uint16_t))];
-    } control;
+    size_t control[NGX_GOCONNECT_RELAY_CONTROL / sizeof(size_t)];
     struct iovec iov;
     size_t segment;
     ngx_socket_t fd;
@@ -132,7 +128,7 @@ ngx_goconnect_relay_next(const gc_relay_address_t *to)
     ngx_goconnect_relay_nouts++;
 
     ngx_memzero(message, sizeof(struct msghdr));
-    message->msg_control = &out->control;
+    message->msg_control = out->control;
     message->msg_iov = &out->iov;
     message->msg_iovlen = 1;
     out->fd = way->fd;
