@@ -128,7 +128,7 @@ soak: ## break nodes, database and connections under load, in full; SEED=N again
 seed: ## fill the database of a running `make run`; SCALE=1 is a million messages
 	@SCALE='$(SCALE)' RUN='$(RUN)' DATABASE='$(DATABASE)' exec scripts/seed
 
-bench: ## measure, side by side with pgbench, nchan, Nebula, tinc and wg
+bench: ## measure, side by side with pgbench, nchan, Nebula, tinc, coturn and wg
 	@exec t/bench/run
 
 format: ## put every C file into the house's format
@@ -191,6 +191,12 @@ $(B)/bench/apply: $(B)/obj/t/bench/apply.o $(B)/libagent.a
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(AGENT_LIBS)
+
+# What sends through relays.
+$(B)/bench/blast: $(B)/obj/t/bench/blast.o
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lpthread
 
 # The load client of `make bench`.
 $(B)/bench/load: $(call obj,$(wildcard t/bench/load/*.c)) $(B)/libpure.a

@@ -262,18 +262,6 @@ ngx_goconnect_relay_other(ngx_goconnect_relay_conf_t *conf, u_char *packet,
 }
 
 
-static int
-ngx_goconnect_relay_same(const gc_relay_address_t *a,
-                         const gc_relay_address_t *b)
-{
-    return a->socket == b->socket && a->remote.port == b->remote.port &&
-           a->remote.family == b->remote.family &&
-           ngx_memcmp(a->remote.bytes, b->remote.bytes,
-                      sizeof(a->remote.bytes)) == 0 &&
-           ngx_memcmp(a->local, b->local, sizeof(a->local)) == 0;
-}
-
-
 /* Neighbours in a train that go to the same peer. */
 typedef struct {
     gc_relay_address_t to;

@@ -78,6 +78,10 @@ void ngx_goconnect_relay_say(const gc_relay_address_t *to, const void *data,
                              size_t len);
 void ngx_goconnect_relay_flush(void);
 
+/* Whether two ways are one: remote address, own address and socket. */
+int ngx_goconnect_relay_same(const gc_relay_address_t *a,
+                             const gc_relay_address_t *b);
+
 
 /* ngx_goconnect_relay_stun.c */
 

@@ -1,6 +1,7 @@
 /*
  * What leaves: gathered while a batch is worked on and sent by as few system
- * calls as can be, trains as trains (UDP_SEGMENT).
+ * calls as can be, trains as trains (UDP_SEGMENT).  Packets that came singly,
+ * one behind the other for the same peer, leave as one train as well.
  */
 
 
@@ -13,6 +14,9 @@
 
 
 #define NGX_GOCONNECT_RELAY_OUT 64
+#define NGX_GOCONNECT_RELAY_PIECES 512  /* that they are made of */
+#define NGX_GOCONNECT_RELAY_SEGMENTS 64 /* of a train: UDP_MAX_SEGMENTS */
+#define NGX_GOCONNECT_RELAY_BYTES 65000 /* of a train */
 
 
 typedef struct {
@@ -21,8 +25,10 @@ typedef struct {
         struct sockaddr_in6 in6;
     } to;
     size_t control[NGX_GOCONNECT_RELAY_CONTROL / sizeof(size_t)];
-    struct iovec iov;
-    size_t segment;
+    gc_relay_address_t address;
+    size_t bytes;
+    size_t packets;
+    size_t segment; /* bytes of each but the last one; 0: the relay's own */
     ngx_socket_t fd;
     u_char said[GC_RELAY_OUT];
 } ngx_goconnect_relay_out_t;
@@ -40,6 +46,8 @@ static ngx_goconnect_relay_out_t
     ngx_goconnect_relay_outs[NGX_GOCONNECT_RELAY_OUT];
 static struct mmsghdr ngx_goconnect_relay_messages[NGX_GOCONNECT_RELAY_OUT];
 static ngx_uint_t ngx_goconnect_relay_nouts;
+static struct iovec ngx_goconnect_relay_pieces[NGX_GOCONNECT_RELAY_PIECES];
+static ngx_uint_t ngx_goconnect_relay_npieces;
 
 
 void
@@ -119,7 +127,8 @@ ngx_goconnect_relay_next(const gc_relay_address_t *to)
         return NULL;
     }
 
-    if (ngx_goconnect_relay_nouts == NGX_GOCONNECT_RELAY_OUT) {
+    if (ngx_goconnect_relay_nouts == NGX_GOCONNECT_RELAY_OUT ||
+        ngx_goconnect_relay_npieces == NGX_GOCONNECT_RELAY_PIECES) {
         ngx_goconnect_relay_flush();
     }
 
@@ -129,9 +138,11 @@ ngx_goconnect_relay_next(const gc_relay_address_t *to)
 
     ngx_memzero(message, sizeof(struct msghdr));
     message->msg_control = out->control;
-    message->msg_iov = &out->iov;
-    message->msg_iovlen = 1;
+    message->msg_iov = &ngx_goconnect_relay_pieces[ngx_goconnect_relay_npieces];
     out->fd = way->fd;
+    out->address = *to;
+    out->bytes = 0;
+    out->packets = 0;
     out->segment = 0;
     ngx_goconnect_relay_address(out, message, to);
 
@@ -139,30 +150,87 @@ ngx_goconnect_relay_next(const gc_relay_address_t *to)
 }
 
 
+int
+ngx_goconnect_relay_same(const gc_relay_address_t *a,
+                         const gc_relay_address_t *b)
+{
+    return a->socket == b->socket && a->remote.port == b->remote.port &&
+           a->remote.family == b->remote.family &&
+           ngx_memcmp(a->remote.bytes, b->remote.bytes,
+                      sizeof(a->remote.bytes)) == 0 &&
+           ngx_memcmp(a->local, b->local, sizeof(a->local)) == 0;
+}
+
+
+/* to the message that was begun last */
+static void
+ngx_goconnect_relay_append(void *data, size_t len)
+{
+    struct iovec *piece;
+
+    piece = &ngx_goconnect_relay_pieces[ngx_goconnect_relay_npieces++];
+    piece->iov_base = data;
+    piece->iov_len = len;
+    ngx_goconnect_relay_messages[ngx_goconnect_relay_nouts - 1]
+        .msg_hdr.msg_iovlen++;
+}
+
+
+/* The last message, if these packets may go with it; else NULL. */
+static ngx_goconnect_relay_out_t *
+ngx_goconnect_relay_joined(const gc_relay_address_t *to, size_t len,
+                           size_t segment)
+{
+    ngx_goconnect_relay_out_t *out;
+
+    if (ngx_goconnect_relay_nouts == 0 ||
+        ngx_goconnect_relay_npieces == NGX_GOCONNECT_RELAY_PIECES) {
+        return NULL;
+    }
+
+    out = &ngx_goconnect_relay_outs[ngx_goconnect_relay_nouts - 1];
+
+    /* a shorter one ends its train, and a longer one begins another */
+
+    if (out->segment == 0 || out->bytes != out->packets * out->segment ||
+        (segment != out->segment && len >= out->segment) ||
+        out->bytes + len > NGX_GOCONNECT_RELAY_BYTES ||
+        out->packets + (len + segment - 1) / segment >
+            NGX_GOCONNECT_RELAY_SEGMENTS) {
+        return NULL;
+    }
+
+    /* a short train's own packets must not become longer ones */
+
+    return (segment == out->segment || segment >= len) &&
+                   ngx_goconnect_relay_same(&out->address, to)
+               ? out
+               : NULL;
+}
+
+
 void
 ngx_goconnect_relay_send(const gc_relay_address_t *to, void *data, size_t len,
                          size_t segment)
 {
-    uint16_t size;
     ngx_goconnect_relay_out_t *out;
 
-    out = ngx_goconnect_relay_next(to);
+    segment = segment != 0 && segment < len ? segment : len;
+    out = ngx_goconnect_relay_joined(to, len, segment);
 
     if (out == NULL) {
-        return;
-    }
+        out = ngx_goconnect_relay_next(to);
 
-    out->iov.iov_base = data;
-    out->iov.iov_len = len;
+        if (out == NULL) {
+            return;
+        }
 
-    if (segment != 0 && segment < len) {
         out->segment = segment;
-        size = (uint16_t) segment;
-        ngx_goconnect_relay_control(
-            &ngx_goconnect_relay_messages[ngx_goconnect_relay_nouts - 1]
-                 .msg_hdr,
-            SOL_UDP, UDP_SEGMENT, &size, sizeof(size));
     }
+
+    out->bytes += len;
+    out->packets += (len + segment - 1) / segment;
+    ngx_goconnect_relay_append(data, len);
 }
 
 
@@ -176,8 +244,7 @@ ngx_goconnect_relay_say(const gc_relay_address_t *to, const void *data,
 
     if (out) {
         ngx_memcpy(out->said, data, len);
-        out->iov.iov_base = out->said;
-        out->iov.iov_len = len;
+        ngx_goconnect_relay_append(out->said, len);
     }
 }
 
@@ -190,25 +257,30 @@ static void
 ngx_goconnect_relay_singly(ngx_uint_t n)
 {
     u_char *data;
-    size_t left, size;
+    size_t i, left, size;
     struct iovec iov;
     struct msghdr message;
+    const struct iovec *piece;
     const ngx_goconnect_relay_out_t *out;
 
     out = &ngx_goconnect_relay_outs[n];
     message = ngx_goconnect_relay_messages[n].msg_hdr;
-    message.msg_iov = &iov;
+    piece = message.msg_iov;
     message.msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
 
-    data = out->iov.iov_base;
+    for (i = 0; i < ngx_goconnect_relay_messages[n].msg_hdr.msg_iovlen; i++) {
+        data = piece[i].iov_base;
 
-    for (left = out->iov.iov_len; left; left -= size, data += size) {
-        size = ngx_min(left, out->segment);
-        iov.iov_base = data;
-        iov.iov_len = size;
+        for (left = piece[i].iov_len; left; left -= size, data += size) {
+            size = ngx_min(left, out->segment);
+            iov.iov_base = data;
+            iov.iov_len = size;
+            message.msg_iov = &iov;
+            message.msg_iovlen = 1;
 
-        if (sendmsg(out->fd, &message, MSG_DONTWAIT) == -1) {
-            ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_RELAY_UNSENT, 1);
+            if (sendmsg(out->fd, &message, MSG_DONTWAIT) == -1) {
+                ngx_goconnect_metric_add(NGX_GOCONNECT_METRIC_RELAY_UNSENT, 1);
+            }
         }
     }
 }
@@ -218,7 +290,20 @@ void
 ngx_goconnect_relay_flush(void)
 {
     int sent;
+    uint16_t size;
     ngx_uint_t n, last;
+    const ngx_goconnect_relay_out_t *out;
+
+    for (n = 0; n < ngx_goconnect_relay_nouts; n++) {
+        out = &ngx_goconnect_relay_outs[n];
+
+        if (out->packets > 1) {
+            size = (uint16_t) out->segment;
+            ngx_goconnect_relay_control(
+                &ngx_goconnect_relay_messages[n].msg_hdr, SOL_UDP, UDP_SEGMENT,
+                &size, sizeof(size));
+        }
+    }
 
     for (n = 0; n < ngx_goconnect_relay_nouts;) {
 
@@ -240,7 +325,8 @@ ngx_goconnect_relay_flush(void)
 
         /* the first one is at fault */
 
-        if (ngx_goconnect_relay_outs[n].segment && ngx_errno != NGX_EAGAIN) {
+        if (ngx_goconnect_relay_outs[n].packets > 1 &&
+            ngx_errno != NGX_EAGAIN) {
             ngx_goconnect_relay_singly(n);
 
         } else {
@@ -251,4 +337,5 @@ ngx_goconnect_relay_flush(void)
     }
 
     ngx_goconnect_relay_nouts = 0;
+    ngx_goconnect_relay_npieces = 0;
 }
