@@ -159,6 +159,7 @@ int exit_approve(client_t *client);
 int exit_deny(client_t *client);
 int ping_run(client_t *client);
 int doctor_ask(client_t *client);
+int netcheck_ask(client_t *client);
 int names_run(client_t *client);
 int chat_run(client_t *client);
 int completion_run(client_t *client);

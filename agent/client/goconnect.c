@@ -120,6 +120,16 @@ static const command_t goconnect_commands[] = {
      "\n"
      "  goconnect doctor\n"
      "  goconnect doctor --json\n"},
+    {"netcheck", netcheck_ask, 0, 1, 0, "netcheck [HOST[:PORT]]",
+     "what is between this device and the internet: NAT, IPv6, UDP",
+     "Asks a STUN server, from WireGuard's own port: how this device is seen\n"
+     "outside, whether the router gives every other end another port, and "
+     "whom it\n"
+     "lets in. Without HOST: the server that this device is enrolled at. Port\n"
+     "3478 unless said. Exit code 1 when nobody answers.\n"
+     "\n"
+     "  goconnect netcheck\n"
+     "  goconnect netcheck stun.example.org --json\n"},
     {"ping", ping_run, 1, 1, CLIENT_OPT_COUNT | CLIENT_OPT_NETWORK, "ping PEER",
      "ask a peer's goconnectd: which path, how long it takes",
      "PEER is a name, NAME.NETWORK, an address or an id. The first one waits "

@@ -12,6 +12,7 @@
 #include "daemon/rotation.h"
 #include "daemon/routes.h"
 #include "daemon/naming.h"
+#include "daemon/netcheck.h"
 #include "daemon/probe.h"
 #include "daemon/service.h"
 #include "daemon/settings.h"
@@ -404,6 +405,7 @@ static const struct {
     {"reload", command_reload},   {"route", command_route},
     {"routes", command_routes},   {"set", command_set},
     {"exit", exits_run},          {"local", command_local},
+    {"netcheck", netcheck_run},
 };
 
 

@@ -197,6 +197,7 @@ struct daemon {
     struct local *local; /* local.c; NULL: off */
     char local_problem[200];
     struct doctor *doctor; /* doctor.c: what is being looked at */
+    struct netcheck *netcheck;
     struct backend *backend;
     control_call_t *forgetting; /* a logout that waits for the server */
     char networks[PATH_MAX];    /* folders under the state folder */

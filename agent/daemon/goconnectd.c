@@ -9,6 +9,7 @@
 #include "daemon/daemon.h"
 #include "daemon/device.h"
 #include "daemon/doctor.h"
+#include "daemon/netcheck.h"
 #include "daemon/local.h"
 #include "daemon/mapper.h"
 #include "daemon/member.h"
@@ -196,6 +197,7 @@ goconnectd_end(daemon_t *daemon)
     }
 
     doctor_stop(daemon);
+    netcheck_stop(daemon);
 
     if (daemon->loop != NULL) {
         device_stop(daemon);

@@ -149,6 +149,41 @@ borrowed_port_close(struct borrowed_port *borrowed)
 
 
 int
+borrowed_port_hold(uint16_t *port, struct error *error)
+{
+    union borrowed_name name;
+    socklen_t size = sizeof(name);
+    int fd;
+
+    memset(&name, 0, sizeof(name));
+    name.any.sa_family = AF_INET6; /* and IPv4 with it, as WireGuard's */
+    fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd == -1 && errno == EAFNOSUPPORT) {
+        name.any.sa_family = AF_INET;
+        fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    }
+
+    if (fd == -1 || bind(fd, &name.any, sizeof(name)) == -1 ||
+        getsockname(fd, &name.any, &size) == -1) {
+        (void) error_set(error, ERROR_SYSTEM, "no UDP port is to be had: %s",
+                         strerror(errno));
+
+        if (fd != -1) {
+            (void) close(fd);
+        }
+
+        return -1;
+    }
+
+    *port = ntohs(name.any.sa_family == AF_INET6 ? name.in6.sin6_port
+                                                 : name.in.sin_port);
+
+    return fd;
+}
+
+
+int
 borrowed_port_fd(const struct borrowed_port *borrowed,
                  enum address_family family)
 {

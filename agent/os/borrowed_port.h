@@ -43,6 +43,12 @@ struct borrowed_packet {
 struct borrowed_port *borrowed_port_open(uint32_t mark, struct error *error);
 void borrowed_port_close(struct borrowed_port *borrowed); /* NULL is fine */
 
+/*
+ * A port that is nobody's, held so that it can be borrowed where WireGuard has
+ * none: a descriptor, the caller's to close; -1 on error.
+ */
+int borrowed_port_hold(uint16_t *port, struct error *error);
+
 /* To wait on for reading; -1: this family is not there. */
 int borrowed_port_fd(const struct borrowed_port *borrowed,
                      enum address_family family);
@@ -68,5 +74,9 @@ bool borrowed_port_receive(struct borrowed_port *borrowed,
 int borrowed_port_send(struct borrowed_port *borrowed, uint16_t port,
                        const struct address *from, const struct endpoint *to,
                        uint8_t ttl, const void *data, size_t size);
+
+/* The address that the routing takes to there.  0, or an errno. */
+int borrowed_port_source(const struct borrowed_port *borrowed,
+                         const struct address *to, struct address *source);
 
 #endif

@@ -22,38 +22,59 @@ union borrowed_name {
 };
 
 
-/* The source that the routing takes for a packet with our mark: 0 or errno. */
-static int
-borrowed_source(const struct borrowed_port *borrowed, const struct address *to,
-                struct address *source)
+/* An address as the kernel has it; its size. */
+static socklen_t
+borrowed_name(const struct address *address, uint16_t port,
+              union borrowed_name *name)
 {
-    struct sockaddr_in name;
-    socklen_t size = sizeof(name);
+    memset(name, 0, sizeof(*name));
+
+    if (address->family == ADDRESS_IPV4) {
+        name->in.sin_family = AF_INET;
+        name->in.sin_port = htons(port);
+        memcpy(&name->in.sin_addr, address->bytes, 4);
+        return sizeof(name->in);
+    }
+
+    name->in6.sin6_family = AF_INET6;
+    name->in6.sin6_port = htons(port);
+    memcpy(&name->in6.sin6_addr, address->bytes, 16);
+
+    return sizeof(name->in6);
+}
+
+
+int
+borrowed_port_source(const struct borrowed_port *borrowed,
+                     const struct address *to, struct address *source)
+{
+    union borrowed_name name;
+    socklen_t size = borrowed_name(to, 9, &name);
     int fd, number = 0;
 
-    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    fd = socket(name.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     if (fd == -1) {
         return errno;
     }
 
-    memset(&name, 0, sizeof(name));
-    name.sin_family = AF_INET;
-    name.sin_port = htons(9);
-    memcpy(&name.sin_addr, to->bytes, 4);
-
     if ((borrowed->mark != 0 &&
          setsockopt(fd, SOL_SOCKET, SO_MARK, &borrowed->mark,
                     sizeof(borrowed->mark)) == -1) ||
-        connect(fd, (struct sockaddr *) &name, sizeof(name)) == -1 ||
-        getsockname(fd, (struct sockaddr *) &name, &size) == -1) {
+        connect(fd, &name.any, size) == -1 ||
+        getsockname(fd, &name.any, &size) == -1) {
         number = errno;
     }
 
     (void) close(fd);
     memset(source, 0, sizeof(*source));
-    source->family = ADDRESS_IPV4;
-    memcpy(source->bytes, &name.sin_addr, 4);
+    source->family = to->family;
+
+    if (to->family == ADDRESS_IPV4) {
+        memcpy(source->bytes, &name.in.sin_addr, 4);
+    } else {
+        memcpy(source->bytes, &name.in6.sin6_addr, 16);
+    }
 
     return number;
 }
@@ -161,19 +182,8 @@ borrowed_sendmsg(int fd, const struct address *from, const struct address *to,
 
     memset(&message, 0, sizeof(message));
     memset(&control, 0, sizeof(control));
-    memset(&name, 0, sizeof(name));
 
-    if (to->family == ADDRESS_IPV4) {
-        name.in.sin_family = AF_INET;
-        memcpy(&name.in.sin_addr, to->bytes, 4);
-        message.msg_namelen = sizeof(name.in);
-
-    } else {
-        name.in6.sin6_family = AF_INET6;
-        memcpy(&name.in6.sin6_addr, to->bytes, 16);
-        message.msg_namelen = sizeof(name.in6);
-    }
-
+    message.msg_namelen = borrowed_name(to, 0, &name);
     message.msg_name = &name;
     message.msg_iov = &whole;
     message.msg_iovlen = 1;
@@ -221,7 +231,7 @@ borrowed_port_send(struct borrowed_port *borrowed, uint16_t port,
 
     if (family == ADDRESS_IPV4) {
         if (from == NULL) {
-            number = borrowed_source(borrowed, &to->address, &source);
+            number = borrowed_port_source(borrowed, &to->address, &source);
 
             if (number != 0) {
                 return number;

@@ -19,6 +19,7 @@ nat_put(struct nat_behaviour *nat, const struct endpoint *server,
     ask->server = *server;
     ask->change = change;
     ask->tries = tries;
+    ask->aside = nat->step == NAT_FILTERING;
     ask->tag = (unsigned) nat->ask_count++;
     nat->waiting++;
 }
@@ -34,8 +35,9 @@ nat_has_address(const struct nat_behaviour *nat)
 
 /*
  * The one door: enters a step and puts its questions, or goes on where there
- * are none.  Filtering comes before mapping, whose questions go to the other
- * address and so would let its answers in (RFC 5780, 4.4).
+ * are none.  Filtering is asked about from another port: where the questions
+ * of mapping have gone to is let in (RFC 5780, 4.4), and what a router without
+ * a filter has let in to itself is in the way of the port that it would keep.
  */
 static void
 nat_step(struct nat_behaviour *nat, enum nat_step step)

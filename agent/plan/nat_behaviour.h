@@ -3,6 +3,9 @@
  * whom it gives which outer port, and whom it lets in.  Pure: it says whom to
  * ask, is told what was answered, and ends with what is known.
  *
+ * Whom it lets in is found out on another port of ours than its mapping, so
+ * that neither is in the way of the other.
+ *
  * A server with one address and two ports tells only by ports: what differs by
  * address alone stays unknown then.
  */

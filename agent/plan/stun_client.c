@@ -67,15 +67,14 @@ stun_client_write(const struct stun_ask *ask, uint8_t *data)
 
 size_t
 stun_client_due(struct stun_client *client, uint64_t now_ms,
-                struct endpoint *to, uint8_t *data)
+                const struct stun_ask **ask, uint8_t *data)
 {
-    const struct stun_ask *ask;
     unsigned tries;
     size_t i;
 
     for (i = 0; i < STUN_CLIENT_ROOM; i++) {
-        ask = &client->list[i].ask;
-        tries = client->list[i].out ? stun_client_tries(ask) : 0;
+        *ask = &client->list[i].ask;
+        tries = client->list[i].out ? stun_client_tries(*ask) : 0;
 
         if (client->list[i].sent >= tries || client->list[i].next_ms > now_ms) {
             continue;
@@ -89,9 +88,8 @@ stun_client_due(struct stun_client *client, uint64_t now_ms,
                               : client->list[i].sent - 1));
         client->list[i].sent++;
         client->list[i].sent_ms = now_ms;
-        *to = ask->server;
 
-        return stun_client_write(ask, data);
+        return stun_client_write(*ask, data);
     }
 
     return 0;

@@ -24,9 +24,10 @@
 
 struct stun_ask {
     struct endpoint server;
-    uint32_t change;                          /* GC_STUN_CHANGE_..., 0: none */
-    unsigned tries;                           /* 0: STUN_CLIENT_TRIES */
-    unsigned tag;                             /* the caller's, told back */
+    uint32_t change; /* GC_STUN_CHANGE_..., 0: none */
+    unsigned tries;  /* 0: STUN_CLIENT_TRIES */
+    unsigned tag;    /* the caller's, told back */
+    bool aside;      /* from another port than usual, the caller's to know */
     uint8_t transaction[GC_STUN_TRANSACTION]; /* random */
 };
 
@@ -60,9 +61,12 @@ struct stun_client {
 bool stun_client_ask(struct stun_client *client, const struct stun_ask *ask,
                      uint64_t now_ms);
 
-/* The next datagram that is due; 0: none is.  Call it until it is 0. */
+/*
+ * The next datagram that is due, and what it asks (until the next call); 0:
+ * none is.  Call it until it is 0.
+ */
 size_t stun_client_due(struct stun_client *client, uint64_t now_ms,
-                       struct endpoint *to, uint8_t *data);
+                       const struct stun_ask **ask, uint8_t *data);
 
 /*
  * A datagram that came.  False: it is no answer to what is out, from whom it

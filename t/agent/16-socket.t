@@ -59,6 +59,7 @@ my %request = (
     status => {}, doctor => {}, names => {}, local => {}, reload => {},
     peers => {%here},
     ping => { %here, peer_id => $uuid },
+    netcheck => { server => '127.0.0.1:1' },
     identity => { server => $plane->url },
     enroll => { server => $plane->url, access_token => 'a', refresh_token => 'r', expires_in => 900,
         device => { id => $uuid, name => 'd' }, user => { id => $uuid, username => 'ada' }, networks => [] },

@@ -32,7 +32,7 @@ struct world {
     bool refuses;     /* and answers a wish to change by 420 */
     unsigned lose;    /* every so many datagrams; 0: none */
     unsigned count;
-    bool asked[2][2]; /* places, by us: so they are let in */
+    bool asked[2][2][2]; /* from either port of ours: who is let in */
     struct datagram flight[FLIGHT];
     size_t flight_count;
     uint64_t now;
@@ -89,15 +89,16 @@ outer(const struct world *world, unsigned address, unsigned port)
 
 
 static bool
-let_in(const struct world *world, unsigned address, unsigned port)
+let_in(const struct world *world, bool aside, unsigned address, unsigned port)
 {
     switch (world->filtering) {
     case BY_NOTHING:
         return true;
     case BY_ADDRESS:
-        return world->asked[address][0] || world->asked[address][1];
+        return world->asked[aside][address][0] ||
+               world->asked[aside][address][1];
     case BY_BOTH:
-        return world->asked[address][port];
+        return world->asked[aside][address][port];
     }
 
     return false;
@@ -113,8 +114,8 @@ lost(struct world *world)
 
 /* A request arrives at a place of the server; its answer flies back. */
 static void
-serve(struct world *world, unsigned address, unsigned port, const uint8_t *data,
-      size_t size)
+serve(struct world *world, bool aside, unsigned address, unsigned port,
+      const uint8_t *data, size_t size)
 {
     struct datagram *answer;
     struct endpoint mapped = outer(world, address, port), other;
@@ -159,18 +160,19 @@ serve(struct world *world, unsigned address, unsigned port, const uint8_t *data,
     answer->size = gc_stun_end(&writer);
     cr_assert_neq(answer->size, 0u);
 
-    if (!let_in(world, address, port) || lost(world)) {
+    if (!let_in(world, aside, address, port) || lost(world)) {
         world->flight_count--;
     }
 }
 
 
 static void
-leave(struct world *world, const struct endpoint *to, const uint8_t *data,
+leave(struct world *world, const struct stun_ask *ask, const uint8_t *data,
       size_t size)
 {
     struct endpoint there;
     unsigned address, port;
+    bool aside = ask->aside;
 
     if (world->blocked || lost(world)) {
         return;
@@ -180,9 +182,9 @@ leave(struct world *world, const struct endpoint *to, const uint8_t *data,
         for (port = 0; port < 2; port++) {
             there = place(address, port);
 
-            if (endpoint_compare(&there, to) == 0) {
-                world->asked[address][port] = true;
-                serve(world, address, port, data, size);
+            if (endpoint_compare(&there, &ask->server) == 0) {
+                world->asked[aside][address][port] = true;
+                serve(world, aside, address, port, data, size);
             }
         }
     }
@@ -222,7 +224,8 @@ play(struct world *world, struct nat_behaviour *nat)
     struct stun_client client;
     struct stun_result result;
     struct stun_ask ask;
-    struct endpoint to, server = place(0, 0);
+    const struct stun_ask *due;
+    struct endpoint server = place(0, 0);
     uint64_t next;
     size_t i, size;
 
@@ -238,8 +241,8 @@ play(struct world *world, struct nat_behaviour *nat)
             cr_assert(stun_client_ask(&client, &ask, world->now));
         }
 
-        while ((size = stun_client_due(&client, world->now, &to, data)) != 0) {
-            leave(world, &to, data, size);
+        while ((size = stun_client_due(&client, world->now, &due, data)) != 0) {
+            leave(world, due, data, size);
         }
 
         next = stun_client_deadline(&client);

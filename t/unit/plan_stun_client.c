@@ -68,7 +68,7 @@ Test(stun_client, sends_again_and_gives_up, .init = setup)
     uint8_t data[STUN_CLIENT_REQUEST_MAX];
     struct stun_result result;
     struct stun_ask ask = ask_of(9, 0);
-    struct endpoint to;
+    const struct stun_ask *due;
     gc_stun_t message;
     size_t size;
     uint64_t now;
@@ -78,10 +78,10 @@ Test(stun_client, sends_again_and_gives_up, .init = setup)
     cr_assert(stun_client_ask(&client, &ask, START_MS));
 
     while ((now = stun_client_deadline(&client)) != UINT64_MAX) {
-        while ((size = stun_client_due(&client, now, &to, data)) != 0) {
+        while ((size = stun_client_due(&client, now, &due, data)) != 0) {
             cr_assert_lt(sent, 5u);
             cr_expect_eq(now - START_MS, at[sent++]);
-            cr_expect_eq(endpoint_compare(&to, &server), 0);
+            cr_expect_eq(endpoint_compare(&due->server, &server), 0);
             cr_assert_eq(gc_stun_read(&message, data, size), 0);
             cr_expect_eq(message.method, GC_STUN_BINDING);
             cr_expect_eq(message.class, GC_STUN_REQUEST);
@@ -106,7 +106,7 @@ Test(stun_client, tries_are_bounded, .init = setup)
 {
     uint8_t data[STUN_CLIENT_REQUEST_MAX];
     struct stun_result result;
-    struct endpoint to;
+    const struct stun_ask *due;
     struct stun_ask ask;
     unsigned tries, sent;
     uint64_t now;
@@ -118,7 +118,7 @@ Test(stun_client, tries_are_bounded, .init = setup)
         sent = 0;
 
         while ((now = stun_client_deadline(&client)) != UINT64_MAX) {
-            while (stun_client_due(&client, now, &to, data) != 0) {
+            while (stun_client_due(&client, now, &due, data) != 0) {
                 sent++;
             }
 
@@ -135,7 +135,7 @@ Test(stun_client, an_answer_is_taken_once, .init = setup)
     uint8_t data[STUN_CLIENT_REQUEST_MAX], said[256];
     struct stun_result result;
     struct stun_ask ask = ask_of(3, 0);
-    struct endpoint to;
+    const struct stun_ask *due;
     size_t size;
 
     size = answer_of(3, GC_STUN_SUCCESS, GC_STUN_XOR_MAPPED_ADDRESS, said);
@@ -143,8 +143,8 @@ Test(stun_client, an_answer_is_taken_once, .init = setup)
     cr_expect_not(
         stun_client_answer(&client, &server, said, size, START_MS, &result),
         "nothing was sent yet");
-    (void) stun_client_due(&client, START_MS, &to, data);
-    (void) stun_client_due(&client, START_MS + 250, &to, data);
+    (void) stun_client_due(&client, START_MS, &due, data);
+    (void) stun_client_due(&client, START_MS + 250, &due, data);
     cr_assert(stun_client_answer(&client, &server, said, size, START_MS + 290,
                                  &result));
     cr_expect_eq(result.outcome, STUN_ANSWERED);
@@ -164,11 +164,12 @@ Test(stun_client, strangers_and_rubbish_are_no_answers, .init = setup)
     uint8_t data[STUN_CLIENT_REQUEST_MAX], said[256];
     struct stun_result result;
     struct stun_ask ask = ask_of(1, 0);
-    struct endpoint to, third = server;
+    const struct stun_ask *due;
+    struct endpoint third = server;
     size_t i, size;
 
     cr_assert(stun_client_ask(&client, &ask, START_MS));
-    (void) stun_client_due(&client, START_MS, &to, data);
+    (void) stun_client_due(&client, START_MS, &due, data);
     third.port++;
     size = answer_of(1, GC_STUN_SUCCESS, GC_STUN_XOR_MAPPED_ADDRESS, said);
     cr_expect_not(
@@ -196,14 +197,14 @@ Test(stun_client, refusals_and_old_servers, .init = setup)
     uint8_t data[STUN_CLIENT_REQUEST_MAX], said[256];
     struct stun_result result;
     struct stun_ask ask;
-    struct endpoint to;
+    const struct stun_ask *due;
     unsigned tag;
     size_t size;
 
     for (tag = 0; tag < 3; tag++) {
         ask = ask_of(tag, 0);
         cr_assert(stun_client_ask(&client, &ask, START_MS));
-        (void) stun_client_due(&client, START_MS, &to, data);
+        (void) stun_client_due(&client, START_MS, &due, data);
     }
 
     size = answer_of(0, GC_STUN_ERROR, 0, said);
@@ -231,13 +232,14 @@ Test(stun_client, another_place_only_where_it_was_asked_for, .init = setup)
     uint8_t data[STUN_CLIENT_REQUEST_MAX], said[256];
     struct stun_result result;
     struct stun_ask ask = ask_of(5, GC_STUN_CHANGE_IP | GC_STUN_CHANGE_PORT);
-    struct endpoint to, half = elsewhere;
+    const struct stun_ask *due;
+    struct endpoint half = elsewhere;
     gc_stun_t message;
     uint32_t change;
     size_t size;
 
     cr_assert(stun_client_ask(&client, &ask, START_MS));
-    size = stun_client_due(&client, START_MS, &to, data);
+    size = stun_client_due(&client, START_MS, &due, data);
     cr_assert_eq(gc_stun_read(&message, data, size), 0);
     cr_assert_eq(gc_stun_u32(&message, GC_STUN_CHANGE_REQUEST, &change), 0);
     cr_expect_eq(change, 6u);
@@ -256,7 +258,7 @@ Test(stun_client, so_many_at_once, .init = setup)
 {
     uint8_t data[STUN_CLIENT_REQUEST_MAX];
     struct stun_ask ask;
-    struct endpoint to;
+    const struct stun_ask *due;
     unsigned tag, sent = 0;
 
     for (tag = 0; tag < STUN_CLIENT_ROOM; tag++) {
@@ -266,7 +268,7 @@ Test(stun_client, so_many_at_once, .init = setup)
 
     cr_expect_not(stun_client_ask(&client, &ask, START_MS));
 
-    while (stun_client_due(&client, START_MS, &to, data) != 0) {
+    while (stun_client_due(&client, START_MS, &due, data) != 0) {
         sent++;
     }
 
