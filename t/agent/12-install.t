@@ -70,7 +70,7 @@ mkdir "$root/usr/local/share/other" or die $!;
 is $status, 0, 'removed' or diag $said;
 like $said, qr/are kept; PURGE=1/, 'and says what is kept';
 is_deeply [ sort keys %{ tree() } ], [ '/etc', '/etc/goconnect',
-    (map { "/etc/goconnect/$_" } qw(goconnectd.conf locations.conf log.conf nginx.conf)),
+    (map { "/etc/goconnect/$_" } qw(goconnectd.conf locations.conf log.conf nginx.conf relay.conf)),
     '/usr', '/usr/local', '/usr/local/share', '/usr/local/share/other', '/var', '/var/lib',
     '/var/lib/goconnect' ], "settings, state and what is not ours, and nothing else";
 
