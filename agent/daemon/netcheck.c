@@ -29,15 +29,11 @@ netcheck_member(const netcheck_t *check)
 }
 
 
-void
-netcheck_stop(daemon_t *daemon)
+static void
+netcheck_free(netcheck_t *check)
 {
-    netcheck_t *check = daemon->netcheck;
+    daemon_t *daemon = check->daemon;
     size_t i;
-
-    if (check == NULL) {
-        return;
-    }
 
     if (check->resolve != NULL) {
         resolve_cancel(check->resolve);
@@ -71,8 +67,20 @@ netcheck_fail(netcheck_t *check, const err_t *err)
 {
     control_call_t *call = check->call;
 
-    netcheck_stop(check->daemon);
+    netcheck_free(check);
     control_fail(call, err);
+}
+
+
+void
+netcheck_stop(daemon_t *daemon)
+{
+    err_t err;
+
+    if (daemon->netcheck != NULL) {
+        err_set(&err, "stopping", "goconnectd ends");
+        netcheck_fail(daemon->netcheck, &err);
+    }
 }
 
 
@@ -155,7 +163,7 @@ netcheck_step(netcheck_t *check)
 
     wire_look(check->daemon);
     reply = netcheck_tell(check);
-    netcheck_stop(check->daemon);
+    netcheck_free(check);
     control_reply(call, reply);
 }
 

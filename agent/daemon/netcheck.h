@@ -11,7 +11,7 @@
 /* `netcheck`; one at a time. */
 void netcheck_run(daemon_t *daemon, control_call_t *call, json_t *request);
 
-/* Whoever asked is not answered any more. */
+/* The daemon ends: whoever asked is told so. */
 void netcheck_stop(daemon_t *daemon);
 
 #endif

@@ -6,6 +6,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib", "$FindBin::Bin/../lib";
 use AgentTest;
+use IO::Select;
+use IO::Socket::UNIX;
 use JSON::PP;
 use Test::More;
 
@@ -136,6 +138,19 @@ subtest 'what is wrong' => sub {
     my ($status, $said) = $a->cli('netcheck', 'no-such-host.invalid');
     isnt $status, 0, 'a name that is none';
     like $said, qr/no-such-host/, 'is said';
+};
+
+subtest 'two at once, and an end in between' => sub {
+    # nobody has this address: whoever is first waits for seconds
+    my @asking = map { IO::Socket::UNIX->new(Peer => '/proc/' . $a->host->pid . '/root/run/goconnect/goconnectd.sock')
+        // die "control socket: $!" } 1 .. 2;
+    syswrite $_, qq({"command":"netcheck","server":"198.51.2.99"}\n) for @asking;
+    my ($first) = IO::Select->new(@asking)->can_read(60);
+    my $answer = decode_json(scalar <$first>);
+    is $answer->{code}, 'busy', 'one is looked at, the other told so';
+    close $_ for @asking;
+    ($answer) = $a->json('status');
+    is $answer->{control}, 'connected', 'who goes away harms nobody';
 };
 
 is $a->stop, 0, 'goconnectd ends with 0';
