@@ -377,19 +377,30 @@ static const struct {
 };
 
 
+static void
+doctor_free(doctor_t *doctor)
+{
+    if (doctor->http != NULL) {
+        http_cancel(doctor->http);
+    }
+
+    doctor->daemon->doctor = NULL;
+    json_decref(doctor->checks);
+    free(doctor);
+}
+
+
 void
 doctor_stop(daemon_t *daemon)
 {
-    doctor_t *doctor = daemon->doctor;
+    err_t err;
+    control_call_t *call;
 
-    if (doctor != NULL) {
-        if (doctor->http != NULL) {
-            http_cancel(doctor->http);
-        }
-
-        json_decref(doctor->checks);
-        free(doctor);
-        daemon->doctor = NULL;
+    if (daemon->doctor != NULL) {
+        call = daemon->doctor->call;
+        doctor_free(daemon->doctor);
+        err_set(&err, "stopping", "goconnectd ends");
+        control_fail(call, &err);
     }
 }
 
@@ -412,7 +423,7 @@ doctor_answer(void *arg, const http_answer_t *answer)
     }
 
     reply = json_pack("{s:O}", "checks", doctor->checks);
-    doctor_stop(doctor->daemon);
+    doctor_free(doctor);
     control_reply(call, reply);
 }
 

@@ -10,7 +10,7 @@
  */
 void doctor_run(daemon_t *daemon, control_call_t *call);
 
-/* Ends what is under way, the call unanswered. */
+/* Ends what is under way; whoever waits is told. */
 void doctor_stop(daemon_t *daemon);
 
 #endif

@@ -147,7 +147,15 @@ subtest 'who does not finish' => sub {
 };
 
 is_deeply state_of(), $before, 'nothing has changed by all this';
+
+# It waits for the server, which does not answer.
+$plane->freeze;
+my $waiting = dialled();
+syswrite $waiting, qq({"command":"doctor"}\n);
+is ask({ command => 'doctor' })->{code}, 'busy', 'one doctor at a time';
 is $a->stop, 0, 'goconnectd ends with 0';
+is +(said($waiting, '', 1))[0]{code}, 'stopping', 'who still waits is told so';
+$plane->thaw;
 unlike $a->log, qr/Sanitizer/, 'no sanitizer has complained';
 
 done_testing;
