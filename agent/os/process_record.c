@@ -15,6 +15,7 @@
 
 #define PROCESS_BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define PROCESS_NAMES_MAX 1024
+#define PROCESS_NEXT ".next" /* of a record that is being written */
 
 
 bool
@@ -144,7 +145,7 @@ process_save(const char *state_dir, const char *name,
     bool ok;
 
     if (!process_path(path, sizeof(path), state_dir, name, PROCESS_RECORD) ||
-        !process_path(next, sizeof(next), state_dir, name, ".next")) {
+        !process_path(next, sizeof(next), state_dir, name, PROCESS_NEXT)) {
         return error_set(error, ERROR_TOO_BIG, "the state folder's name");
     }
 
@@ -188,6 +189,16 @@ process_is_record(const char *file, char name[ACTUAL_NAME_SIZE])
 }
 
 
+/* A record that somebody died over before it had its name. */
+static bool
+process_is_left(const char *file)
+{
+    size_t length = strlen(file), suffix = strlen(PROCESS_NEXT);
+
+    return length > suffix && strcmp(file + length - suffix, PROCESS_NEXT) == 0;
+}
+
+
 int
 process_list(const char *state_dir, struct process_names *list,
              struct error *error)
@@ -212,6 +223,10 @@ process_list(const char *state_dir, struct process_names *list,
     }
 
     while ((entry = readdir(folder)) != NULL) {
+        if (process_is_left(entry->d_name)) {
+            (void) unlinkat(dirfd(folder), entry->d_name, 0);
+        }
+
         if (!process_is_record(entry->d_name, name) ||
             list->count >= PROCESS_NAMES_MAX) {
             continue;

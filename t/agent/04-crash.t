@@ -157,6 +157,14 @@ subtest 'kill -9 when somebody changes his key' => sub {
     $plane->remove_peer($lan, $peer->{id});
 };
 
+subtest 'a record that somebody died over' => sub {
+    joined();
+    $a->stop('KILL');
+    $a->host->must('touch', "$state/wireguard/gc-gone.next");
+    $a->daemon;
+    isnt +($a->host->run('ls', "$state/wireguard/gc-gone.next"))[0], 0, 'is cleared away';
+};
+
 subtest 'damaged state' => sub {
     $a->daemon if !$a->{daemon};
     $a->must('join', $lan->{link});

@@ -59,7 +59,10 @@ void criterion_check(int fine, int end, const char *file, int line,
 #define cr_expect_not_null(a, ...) CRITERION_IS((a) != NULL, 0, #a " is there")
 #define cr_expect_eq(a, b, ...) CRITERION_IS((a) == (b), 0, #a " == " #b)
 #define cr_expect_lt(a, b, ...) CRITERION_IS((a) < (b), 0, #a " < " #b)
+#define cr_expect_leq(a, b, ...) CRITERION_IS((a) <= (b), 0, #a " <= " #b)
 #define cr_expect_gt(a, b, ...) CRITERION_IS((a) > (b), 0, #a " > " #b)
+#define cr_expect_geq(a, b, ...) CRITERION_IS((a) >= (b), 0, #a " >= " #b)
+#define cr_expect_neq(a, b, ...) CRITERION_IS((a) != (b), 0, #a " is not " #b)
 #define cr_expect_str_eq(a, b, ...) \
     CRITERION_IS(strcmp(a, b) == 0, 0, #a " is " #b)
 
