@@ -160,9 +160,9 @@ subtest 'kill -9 when somebody changes his key' => sub {
 subtest 'a record that somebody died over' => sub {
     joined();
     $a->stop('KILL');
-    $a->host->must('touch', "$state/wireguard/gc-gone.next");
+    $a->host->must('touch', "$state/wireguard/wireguard-go/gc-gone.next");
     $a->daemon;
-    isnt +($a->host->run('ls', "$state/wireguard/gc-gone.next"))[0], 0, 'is cleared away';
+    isnt +($a->host->run('ls', "$state/wireguard/wireguard-go/gc-gone.next"))[0], 0, 'is cleared away';
 };
 
 subtest 'damaged state' => sub {

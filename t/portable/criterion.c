@@ -47,6 +47,11 @@ main(void)
 
         if (pid == 0) {
             alarm(CRITERION_SECONDS);
+
+            if (test->init != NULL) {
+                test->init();
+            }
+
             test->run();
             fflush(stdout);
             _exit(criterion_failed);

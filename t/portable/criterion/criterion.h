@@ -13,6 +13,7 @@
 struct criterion_test {
     const char *name;
     void (*run)(void);
+    void (*init)(void); /* before it; NULL: nothing */
     struct criterion_test *next;
 };
 
@@ -24,7 +25,9 @@ void criterion_check(int fine, int end, const char *file, int line,
 #define Test(suite, title, ...)                                          \
     static void suite##_##title##_run(void);                             \
     static struct criterion_test suite##_##title##_test = {              \
-        #suite "::" #title, suite##_##title##_run, NULL};                \
+        .name = #suite "::" #title,                                      \
+        .run = suite##_##title##_run,                                    \
+        __VA_ARGS__};                                                    \
     __attribute__((constructor)) static void suite##_##title##_add(void) \
     {                                                                    \
         criterion_add(&suite##_##title##_test);                          \
