@@ -157,6 +157,19 @@ subtest 'kill -9 when somebody changes his key' => sub {
     $plane->remove_peer($lan, $peer->{id});
 };
 
+# A peer's route of its own has the MTU that probes have found; nobody knows it
+# after a kill.
+subtest 'kill -9 when a path was found to be narrow' => sub {
+    joined();
+    my $before = $a->dump;
+    my ($peer) = $before =~ /^(10\.\d+\.\d+)\.\d+\/\d+ dev gc-lan/m or die $before;
+    $a->stop('KILL');
+    $a->host->must('ip', 'route', 'add', "$peer.2/32", qw(dev gc-lan proto 201 mtu 1200));
+    isnt $a->dump, $before, 'a route is left';
+    $a->daemon;
+    ok until_true(sub { $a->dump eq $before }), 'the next goconnectd takes it away';
+};
+
 subtest 'a record that somebody died over' => sub {
     joined();
     $a->stop('KILL');
